@@ -1,0 +1,47 @@
+"""Train gradient-boosted trees batch by batch from Spark DataFrames of any size.
+
+Names are loaded when they are first used, so that importing the package imports neither Spark nor
+a booster.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchtrainingbooster.core.config import TrainingConfig
+    from batchtrainingbooster.errors import BatchTrainingError
+    from batchtrainingbooster.logger.logger import setup_logger
+    from batchtrainingbooster.model.boosted_model import BoostedModel
+    from batchtrainingbooster.trainers.xgboost_trainer import XGBoostTrainer
+
+__all__ = [
+    "BatchTrainingError",
+    "BoostedModel",
+    "TrainingConfig",
+    "XGBoostTrainer",
+    "setup_logger",
+]
+__version__ = "0.1.0"
+
+_MODULES = {
+    "BatchTrainingError": "errors",
+    "BoostedModel": "model.boosted_model",
+    "TrainingConfig": "core.config",
+    "XGBoostTrainer": "trainers.xgboost_trainer",
+    "setup_logger": "logger.logger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,319 @@
+"""XGBoost behind the loop's port, and behind prediction.
+
+One ``Booster`` lives through the run and grows in place, so the validation margins that it caches
+cost one tree a round. Every batch is quantised with the cuts of one reference sample: thresholds
+are then cuts of every batch, and predictions on quantised data are exact.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+
+from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem
+from batchtrainingbooster.backends.xgboost_parameters import (
+    DEFAULT_LEARNING_RATE,
+    NAMES,
+    base_score,
+    link_of,
+    parse_settings,
+    target_kinds,
+    with_defaults,
+)
+from batchtrainingbooster.core.ports import Batch, RoundMetrics
+from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
+
+NAME = "xgboost"
+NATIVE_FILE = "model.ubj"
+
+__all__ = [
+    "DEFAULT_LEARNING_RATE",
+    "Backend",
+    "Predictor",
+    "link_of",
+    "native_names",
+    "parse_settings",
+    "target_kinds",
+    "version",
+    "with_defaults",
+]
+
+
+class Backend:
+    """The model so far, and how it grows.
+
+    Parameters
+    ----------
+    settings : BoosterSettings
+        With objective and metrics.
+    problem : Problem
+
+    Raises
+    ------
+    ConfigError
+        If XGBoost refuses a value, or does not use a key.
+    """
+
+    def __init__(self, settings: BoosterSettings, problem: Problem) -> None:
+        self._settings = settings
+        self._problem = problem
+        self._params = self._native_params()
+        self._check_params()
+        self._booster: xgb.Booster | None = None
+        if problem.initial_model is not None:
+            self._booster = xgb.Booster(self._params, model_file=bytearray(problem.initial_model))
+        self._reference: xgb.QuantileDMatrix | None = None
+        self._validation: xgb.DMatrix | None = None
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds in the model so far."""
+        return 0 if self._booster is None else int(self._booster.num_boosted_rounds())
+
+    def start(self, reference: Batch, validation: Batch | None) -> None:
+        """Fix the quantile cuts, and take the validation rows."""
+        with _translated("while preparing the data"):
+            if self._quantised:
+                reference = _with_last_categories(reference, self._problem.cardinalities)
+                self._reference = xgb.QuantileDMatrix(
+                    reference.features,
+                    weight=reference.weight,
+                    max_bin=self._params.get("max_bin"),
+                    **self._columns,
+                )
+            if validation is not None:
+                self._validation = self.dataset(validation)
+
+    def dataset(self, batch: Batch) -> xgb.DMatrix:
+        """The batch, quantised with the common cuts."""
+        fields = {"label": batch.label, "weight": batch.weight, **self._columns}
+        with _translated("while loading a batch"):
+            if not self._quantised:
+                return xgb.DMatrix(batch.features, **fields)
+            return xgb.QuantileDMatrix(
+                batch.features,
+                ref=self._reference,
+                max_bin=self._params.get("max_bin"),
+                **fields,
+            )
+
+    def boost(
+        self, dataset: xgb.DMatrix, learning_rates: Sequence[float]
+    ) -> Iterator[RoundMetrics]:
+        """Train one round for each learning rate, and evaluate it."""
+        evaluated = [(dataset, "train")]
+        if self._validation is not None:
+            evaluated.append((self._validation, "valid"))
+        with _translated("while training"):
+            if self._booster is None:
+                self._booster = xgb.Booster(self._params, cache=[d for d, _ in evaluated])
+            rate = None
+            for wanted in learning_rates:
+                if wanted != rate:
+                    self._booster.set_param({"learning_rate": wanted})
+                    rate = wanted
+                # The number seeds the sampling of the round (seed_per_iteration).
+                round_number = self.n_rounds
+                self._booster.update(dataset, round_number)
+                yield _parse_metrics(self._booster.eval_set(evaluated, round_number))
+
+    def truncate(self, n_rounds: int) -> None:
+        """Drop the rounds after the first ``n_rounds``."""
+        if self._booster is None or n_rounds == self.n_rounds:
+            return
+        with _translated("while cutting the model"):
+            if n_rounds == 0:
+                self._booster = None
+            else:
+                self._booster = self._booster[:n_rounds]
+
+    def to_bytes(self) -> bytes:
+        """The model so far in XGBoost's UBJSON format.
+
+        Raises
+        ------
+        BackendError
+            If no round was ever kept.
+        """
+        if self._booster is None:
+            msg = (
+                "no round was kept: the validation metric was never a number; "
+                "check eval_metric and the validation data"
+            )
+            raise BackendError(msg)
+        return bytes(self._booster.save_raw("ubj"))
+
+    @property
+    def _quantised(self) -> bool:
+        # The thresholds of an earlier model are no cuts of the new data, and would be applied
+        # wrongly to quantised rows; `exact` and `approx` have no common cuts to begin with.
+        hist = self._params.get("tree_method", "hist") in ("hist", "auto")
+        return hist and self._problem.initial_model is None
+
+    @property
+    def _columns(self) -> dict[str, Any]:
+        return {
+            "feature_names": native_names(self._problem.column_names),
+            "feature_types": ["c" if n else "float" for n in self._problem.cardinalities],
+            "enable_categorical": True,
+            "nthread": self._params.get("n_jobs"),
+        }
+
+    def _native_params(self) -> dict[str, Any]:
+        settings, problem = self._settings, self._problem
+        params = {
+            "seed": problem.seed,
+            # Rounds then draw the same samples however the run came to them.
+            "seed_per_iteration": True,
+            "verbosity": 1,
+            "base_score": base_score(settings.objective or "", problem),
+            **settings.params,
+            "objective": settings.objective,
+            "eval_metric": list(settings.metrics),
+        }
+        given = settings.params.get("num_class")
+        if settings.objective and settings.objective.startswith("multi:"):
+            params["num_class"] = len(problem.class_shares)
+        if given is not None and given != len(problem.class_shares):
+            msg = (
+                f"{WHERE}: num_class: got {given!r}, but the target has "
+                f"{len(problem.class_shares)} classes; leave it out"
+            )
+            raise ConfigError(msg)
+        if problem.initial_model is not None:
+            del params["base_score"]  # the earlier model's stays
+        return params
+
+    def _check_params(self) -> None:
+        """One round on two rows: XGBoost says what it refuses, or does not use."""
+        n_outputs = max(2, len(self._problem.class_shares))
+        features = np.zeros((n_outputs, len(self._problem.cardinalities)), np.float32)
+        label = np.arange(n_outputs) if self._problem.class_shares else np.ones(n_outputs)
+        data = xgb.DMatrix(features, label=label, **self._columns)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                booster = xgb.Booster({**self._params, "verbosity": 1}, cache=[data])
+                booster.update(data, 0)
+                booster.eval_set([(data, "train")])
+            except (xgb.core.XGBoostError, ValueError, TypeError) as error:
+                msg = f"{WHERE}: XGBoost refuses it: {_first_lines(error)}"
+                raise ConfigError(msg) from error
+        text = "".join(str(warning.message) for warning in caught)
+        unused = re.search(r"Parameters: \{(.*?)\} are not used", text)
+        if unused:
+            names = re.findall(r'"([^"]+)"', unused.group(1))
+            raise ConfigError.of(
+                WHERE,
+                [
+                    f"{name}: unknown key, or without effect here{did_you_mean(name, NAMES)}"
+                    for name in names
+                ],
+            )
+
+
+class Predictor:
+    """A trained model, for prediction.
+
+    Parameters
+    ----------
+    native : bytes
+        XGBoost's UBJSON or JSON format.
+    """
+
+    def __init__(self, native: bytes) -> None:
+        with _translated("while loading the model"):
+            self.booster = xgb.Booster(model_file=bytearray(native))
+
+    def margins(self, features: np.ndarray) -> np.ndarray:
+        """Raw scores.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_rows, n_columns), float32
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs), float32
+        """
+        with _translated("while predicting"):
+            scores = self.booster.inplace_predict(
+                features, predict_type="margin", validate_features=False
+            )
+        return np.asarray(scores, np.float32).reshape(len(features), -1)
+
+    def importance(self, kind: str) -> dict[str, float]:
+        """Importance by native feature name; features in no split are left out.
+
+        Raises
+        ------
+        ConfigError
+            If XGBoost has no such kind.
+        """
+        kinds = ("gain", "total_gain", "cover", "total_cover", "weight")
+        if kind not in kinds:
+            msg = f"importance kind: got {kind!r}, need one of {', '.join(kinds)}"
+            raise ConfigError(msg)
+        return dict(self.booster.get_score(importance_type=kind))
+
+
+def native_names(names: Sequence[str]) -> list[str]:
+    """Column names for the native file: the user's own, or ``f0, f1, ...`` where XGBoost cannot.
+
+    XGBoost refuses names with ``[``, ``]`` or ``<``, and repeated ones.
+    """
+    if any(set(name) & set("[]<") for name in names) or len(set(names)) < len(names):
+        return [f"f{i}" for i in range(len(names))]
+    return list(names)
+
+
+def _with_last_categories(reference: Batch, cardinalities: Sequence[int]) -> Batch:
+    """One more row, which names each dictionary's last code.
+
+    XGBoost takes the number of categories from the largest code in the reference; a later batch
+    may hold a larger one. The row is missing elsewhere, so it moves no numeric cut.
+    """
+    if not any(cardinalities):
+        return reference
+    last = np.array([[n - 1 if n else np.nan for n in cardinalities]], np.float32)
+    return Batch(
+        features=np.asfortranarray(np.vstack([reference.features, last])),
+        label=np.append(reference.label, reference.label[:1]),
+        weight=None if reference.weight is None else np.append(reference.weight, np.float32(1)),
+    )
+
+
+def _parse_metrics(text: str) -> RoundMetrics:
+    """Metrics out of XGBoost's tab-separated ``[3] train-logloss:0.5 valid-logloss:0.6``."""
+    values: dict[str, dict[str, float]] = {"train": {}, "valid": {}}
+    for item in text.split("\t")[1:]:
+        name, _, value = item.rpartition(":")
+        part, _, metric = name.partition("-")
+        values[part][metric] = float(value)
+    return RoundMetrics(**values)
+
+
+def _first_lines(error: Exception) -> str:
+    """XGBoost's message without its time stamp, source line and stack trace."""
+    text = str(error).partition("Stack trace")[0].strip()
+    return re.sub(r"^\[[\d:]+\] \S+: ", "", text).replace("\n", "; ")
+
+
+@contextmanager
+def _translated(when: str) -> Iterator[None]:
+    try:
+        yield
+    except xgb.core.XGBoostError as error:
+        msg = f"XGBoost failed {when}: {_first_lines(error)}"
+        raise BackendError(msg) from error
+
+
+def version() -> str:
+    """Of the installed library."""
+    return str(xgb.__version__)

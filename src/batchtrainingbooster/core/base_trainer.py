@@ -1,0 +1,163 @@
+"""What every trainer does: settings -> profile -> staging -> loop -> model."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.history import History
+from batchtrainingbooster.core.loop import run_visits
+from batchtrainingbooster.core.preparation import parse_request, prepare
+from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.manifest import Manifest
+from batchtrainingbooster.data.reader import StagedSource
+from batchtrainingbooster.data.staging import stage
+from batchtrainingbooster.errors import ConfigError, NotFittedError
+from batchtrainingbooster.model.boosted_model import BoostedModel
+from batchtrainingbooster.report.show import show_figure
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@attrs.frozen
+class Timings:
+    """Seconds that the stages of a run took."""
+
+    staging: float
+    training: float
+    total: float
+
+
+class BaseTrainer:
+    """Trains a model batch by batch from a Spark DataFrame.
+
+    Attributes
+    ----------
+    model : BoostedModel
+        What the last ``fit`` returned.
+    history : History
+        Its rounds.
+    timings : Timings
+        Its stages.
+    manifest : Manifest
+        What it staged.
+    """
+
+    backend: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._fitted: tuple[BoostedModel, Timings, Manifest] | None = None
+
+    @property
+    def model(self) -> BoostedModel:
+        """The trained model."""
+        return self._result()[0]
+
+    @property
+    def history(self) -> History:
+        """The rounds of the run."""
+        return self.model.history
+
+    @property
+    def timings(self) -> Timings:
+        """Seconds by stage."""
+        return self._result()[1]
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was staged."""
+        return self._result()[2]
+
+    def _result(self) -> tuple[BoostedModel, Timings, Manifest]:
+        if self._fitted is None:
+            msg = f"this {type(self).__name__} has no model yet: call fit first"
+            raise NotFittedError(msg)
+        return self._fitted
+
+    def fit(
+        self,
+        train_dataframe: DataFrame,
+        valid_dataframe: DataFrame | None,
+        target_column: str,
+        config_model: Mapping[str, Any] | None = None,
+        config_training: Mapping[str, Any] | TrainingConfig | None = None,
+        config_lr_scheduler: Mapping[str, Any] | Callable[[int], float] | None = None,
+    ) -> BoostedModel:
+        """Train a model.
+
+        What is not said is inferred from the data, and logged: kind of target, objective, number
+        of classes, feature columns, categorical columns.
+
+        Parameters
+        ----------
+        train_dataframe : Spark DataFrame
+        valid_dataframe : Spark DataFrame or None
+            None holds out ``validation_fraction`` of the training rows; without that either,
+            nothing is validated and every visit is kept.
+        target_column : str
+            Strings, booleans or numbers.
+        config_model : dict
+            The booster's own parameters, in native or scikit-learn spelling; ``n_estimators`` is
+            the number of rounds in each visit.
+        config_training : dict
+            See ``TrainingConfig``.
+        config_lr_scheduler : dict or callable
+            ``kind`` (exponential), ``initial_lr``, ``decay_rate``, ``per`` ("visit" or "round"),
+            ``min_lr`` and the kind's own keys; or a function from the visit to the rate. None is
+            a constant rate.
+
+        Returns
+        -------
+        BoostedModel
+            Cut at its best round.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is unknown, out of range, or contradicts another or the data.
+        DataError
+            If the data cannot be trained on.
+        StagingError
+            If the batches cannot be written or read as planned.
+        BackendError
+            If the booster fails.
+        """
+        start = time.perf_counter()
+        request = parse_request(self.backend, config_model, config_training, config_lr_scheduler)
+        prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
+        with _staging_folder(request.config, train_dataframe) as folder:
+            manifest = stage(prepared.job, folder)
+            staged = time.perf_counter()
+            source = StagedSource(folder, manifest, prepared.class_weights)
+            plan = prepared.plan(source.num_batches)
+            state = run_visits(plan, source, prepared.booster)
+        model = prepared.model(state)
+        end = time.perf_counter()
+        self._fitted = model, Timings(staged - start, end - staged, end - start), manifest
+        if request.config.show_learning_curve:
+            show_figure(model.plot_learning_curve(), request.config.run_dir)
+        return model
+
+
+@contextmanager
+def _staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]:
+    """The folder that the user named, or a temporary one that is removed."""
+    if config.staging_dir is not None:
+        yield Folder(config.staging_dir)
+        return
+    master = frame.sparkSession.conf.get("spark.master", "local")
+    if not str(master).startswith("local"):
+        msg = (
+            f"config_training: staging_dir: needed with spark.master={master}: "
+            "a path or URI that the executors and this process both reach"
+        )
+        raise ConfigError(msg)
+    with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as path:
+        yield Folder(path)

@@ -1,0 +1,150 @@
+"""How many batches, and how many rows of each class in each: arithmetic on plain numbers.
+
+The rows of a stratum (a class, or a quantile bin of a regression target) have a rank from 0, in
+the order of their hashes. Systematically spaced ranks are held out for validation; the others,
+renumbered, go to the batches in turn. Each stratum starts where the one before it ended, so that
+the batches are equal in size to within one row too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+from batchtrainingbooster.errors import ConfigError
+
+DEFAULT_NUM_BATCHES = 10
+
+
+@attrs.frozen
+class Stratum:
+    """Where the rows of one class or bin go.
+
+    Attributes
+    ----------
+    rows : int
+        All its rows.
+    held_out : int
+        Those for validation.
+    first_batch : int
+        Batch of its first training row.
+    """
+
+    rows: int
+    held_out: int
+    first_batch: int
+
+    def batch_counts(self, num_batches: int) -> list[int]:
+        """Its training rows in each batch."""
+        each, extra = divmod(self.rows - self.held_out, num_batches)
+        return [each + ((b - self.first_batch) % num_batches < extra) for b in range(num_batches)]
+
+
+def plan_strata(
+    counts: Sequence[int], num_batches: int, validation_fraction: float | None = None
+) -> list[Stratum]:
+    """Where the rows of each stratum go.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Rows by stratum.
+    num_batches : int, >= 1
+    validation_fraction : float, optional
+        Share of each stratum that is held out.
+
+    Raises
+    ------
+    ConfigError
+        If there are more batches than training rows, or nothing would be held out.
+
+    Examples
+    --------
+    >>> [stratum.batch_counts(2) for stratum in plan_strata([5, 3], 2)]
+    [[3, 2], [1, 2]]
+    """
+    held_out = [round(n * validation_fraction) if validation_fraction else 0 for n in counts]
+    # A stratum is never held out whole: a class must be trained on to be predicted.
+    held_out = [min(v, max(0, n - 1)) for v, n in zip(held_out, counts, strict=True)]
+    training = sum(counts) - sum(held_out)
+    if num_batches > training:
+        msg = f"config_training: num_batches: got {num_batches}, but there are {training} rows"
+        raise ConfigError(msg)
+    if validation_fraction and not sum(held_out):
+        msg = (
+            f"config_training: validation_fraction: {validation_fraction} of {sum(counts)} rows "
+            "is less than one row of any class; give valid_dataframe or a larger fraction"
+        )
+        raise ConfigError(msg)
+    strata, first_batch = [], 0
+    for n, v in zip(counts, held_out, strict=True):
+        strata.append(Stratum(rows=n, held_out=v, first_batch=first_batch))
+        first_batch = (first_batch + n - v) % num_batches
+    return strata
+
+
+def assign(rank: np.ndarray, stratum: Stratum, num_batches: int) -> np.ndarray:
+    """Batch of the row with each rank in a stratum; -1 is validation.
+
+    The definition of the assignment in numpy; ``data.assign`` is the same in Spark.
+    """
+    before = rank * stratum.held_out // stratum.rows
+    is_held_out = (rank + 1) * stratum.held_out // stratum.rows > before
+    batch = (rank - before + stratum.first_batch) % num_batches
+    return np.where(is_held_out, -1, batch)
+
+
+@attrs.frozen
+class RowMemory:
+    """Bytes that a row of a batch needs while it is trained on.
+
+    The float32 matrix and label, weight and hash; a staged file in Arrow form while it is copied
+    into the matrix; the booster's quantised copy, one byte a value; gradients and margins.
+    """
+
+    n_columns: int
+    n_outputs: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes for each row."""
+        matrix, fields, quantised = 4 * self.n_columns, 4 + 4 + 8 + 8, 2 * self.n_columns
+        return matrix + fields + quantised + 12 * self.n_outputs
+
+
+def num_batches_for(
+    memory_budget: int, rows: int, validation_rows: int, row: RowMemory
+) -> tuple[int, str]:
+    """Fewest batches of which each fits into the budget beside the validation rows.
+
+    Returns
+    -------
+    int, str
+        The number, and the arithmetic in words for the log.
+
+    Raises
+    ------
+    ConfigError
+        If the budget does not even hold the validation rows and one training row.
+
+    Examples
+    --------
+    >>> num_batches_for(10**6, 10_000, 0, RowMemory(n_columns=28, n_outputs=1))[0]
+    3
+    """
+    free = memory_budget - validation_rows * row.bytes
+    if free < row.bytes:
+        msg = (
+            f"config_training: memory_budget: {memory_budget:,} bytes do not hold the "
+            f"{validation_rows:,} validation rows of {row.bytes} bytes each, which stay in memory, "
+            "and a batch; raise the budget or validate on fewer rows"
+        )
+        raise ConfigError(msg)
+    num_batches = -(-rows // (free // row.bytes))
+    words = (
+        f"{rows:,} rows x {row.bytes} bytes in ({memory_budget:,} bytes "
+        f"- {validation_rows:,} validation rows x {row.bytes} bytes) -> {num_batches} batches"
+    )
+    return max(1, num_batches), words

@@ -1,0 +1,114 @@
+"""The typed settings behind ``config_training``; one field is one documented key."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+Label = str | int | float | bool
+
+
+def _at_least(minimum: float, maximum: float = float("inf")) -> Any:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None and not minimum <= value <= maximum:
+            upper = "" if maximum == float("inf") else f" and <= {maximum}"
+            msg = f"{attribute.name}: got {value!r}, need a number >= {minimum}{upper}"
+            raise ValueError(msg)
+
+    return check
+
+
+def _open_unit_interval(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not 0 < value < 1:
+        msg = f"{attribute.name}: got {value!r}, need a fraction between 0 and 1, both excluded"
+        raise ValueError(msg)
+
+
+def _named_columns(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is None:
+        return
+    repeated = sorted({name for name in value if value.count(name) > 1})
+    if repeated:
+        msg = f"{attribute.name}: {repeated[0]!r} is named more than once"
+        raise ValueError(msg)
+
+
+def _class_weight(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, dict):
+        for label, weight in value.items():
+            if not weight >= 0 or weight == float("inf"):
+                msg = f"{attribute.name}: label {label!r} has weight {weight!r}, need a number >= 0"
+                raise ValueError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class TrainingConfig:
+    """How a run batches, weighs, repeats and stops.
+
+    Attributes
+    ----------
+    num_batches : int, optional
+        Batches that the training rows are split into. Default: as few as fit into
+        ``memory_budget``; without a budget, 10.
+    memory_budget : int, optional
+        Bytes of Python memory that training may use beyond the idle process. A text such as
+        ``"4GB"`` is accepted.
+    num_epochs : int
+        Passes over all batches; their order is drawn anew for each.
+    seed : int
+        Decides the batches, their order, and the booster's own sampling.
+    max_patience : int
+        Visits without improvement after which the run stops.
+    min_delta : float
+        Smallest gain of the validation metric that counts as improvement.
+    maximize : bool, optional
+        Whether a larger validation metric is better. Known for every built-in metric.
+    warm_restart : {"best", "last"}
+        After a visit that did not help, go on from the best model, or keep its trees.
+    class_weight : {"balanced"} or dict, optional
+        ``"balanced"`` weighs each class by the inverse of its share of all training rows; a dict
+        gives a weight by label; ``None`` weighs none. Ignored for regression.
+    weight_column : str, optional
+        Column of row weights, multiplied with the class weights.
+    feature_columns : tuple of str, optional
+        Default: every column but target and weight.
+    categorical_columns : tuple of str, optional
+        Default: the string columns among the features.
+    validation_fraction : float, optional
+        Share of the training rows, stratified, held out when ``valid_dataframe`` is None.
+    allow_precision_loss : bool
+        Accept integers that float32, the boosters' own type, cannot hold exactly.
+    staging_dir : str, optional
+        Where the batches are written: a path or URI that Spark and this process both reach.
+        Default: a temporary folder, removed after training.
+    run_dir : str, optional
+        Local folder for what the run writes for people (plots). Default: a temporary folder.
+    init_model : BoostedModel or str, optional
+        An earlier model, or the folder of one, to continue.
+    show_learning_curve : bool
+        Show the learning curves in a notebook; elsewhere write them as PNG files.
+    """
+
+    num_batches: int | None = attrs.field(default=None, validator=_at_least(1, 99_999))
+    memory_budget: int | None = attrs.field(default=None, validator=_at_least(1))
+    num_epochs: int = attrs.field(default=1, validator=_at_least(1))
+    seed: int = attrs.field(default=42, validator=_at_least(0))
+    max_patience: int = attrs.field(default=5, validator=_at_least(1))
+    min_delta: float = attrs.field(default=0.0, validator=_at_least(0))
+    maximize: bool | None = None
+    warm_restart: Literal["best", "last"] = "best"
+    class_weight: Literal["balanced"] | dict[Label, float] | None = attrs.field(
+        default="balanced", validator=_class_weight
+    )
+    weight_column: str | None = None
+    feature_columns: tuple[str, ...] | None = attrs.field(default=None, validator=_named_columns)
+    categorical_columns: tuple[str, ...] | None = attrs.field(
+        default=None, validator=_named_columns
+    )
+    validation_fraction: float | None = attrs.field(default=None, validator=_open_unit_interval)
+    allow_precision_loss: bool = False
+    staging_dir: str | None = None
+    run_dir: str | None = None
+    init_model: Any = None
+    show_learning_curve: bool = False

@@ -1,0 +1,200 @@
+"""The training loop, over the ports alone: no Spark, no booster, no files.
+
+::
+
+    for each visit, until all are done or patience is out:
+        read the batch                                  source.batch
+        learning rate                                   schedule
+        for each round: train, evaluate, record         backend.boost
+            stop the visit early?                       early_stopping_rounds
+        keep it, or roll back to the best model?        warm_restart
+    cut the model at its best round
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Literal
+
+import attrs
+
+from batchtrainingbooster.core.history import History, Row
+from batchtrainingbooster.core.ports import Backend, BatchSource
+from batchtrainingbooster.core.schedules import Schedule
+from batchtrainingbooster.core.stopping import Best, Patience, StopReason
+from batchtrainingbooster.core.visits import Visit, visit_at
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class RunPlan:
+    """What a run does, decided before its first visit."""
+
+    num_epochs: int
+    rounds_per_visit: int
+    early_stopping_rounds: int | None
+    seed: int
+    schedule: Schedule
+    patience: Patience
+    warm_restart: Literal["best", "last"]
+
+
+@attrs.frozen(kw_only=True)
+class RunState:
+    """All that a run has come to; each visit returns a new one.
+
+    Attributes
+    ----------
+    visit : int
+        The next visit.
+    initial_rounds : int
+        Rounds of the earlier model that the run continues.
+    improved : tuple of bool
+        Of each finished visit: did it improve the best model?
+    best : Best, optional
+        None until a visit was validated.
+    """
+
+    visit: int = 0
+    initial_rounds: int = 0
+    history: History = attrs.field(factory=History)
+    improved: tuple[bool, ...] = ()
+    best: Best | None = None
+    stop_reason: StopReason | None = None
+
+    @property
+    def visits_without_improvement(self) -> int:
+        """Since the last visit that helped."""
+        count = 0
+        for helped in reversed(self.improved):
+            if helped:
+                break
+            count += 1
+        return count
+
+
+def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState:
+    """Train batch after batch; the model is left in ``backend``, cut at its best round."""
+    state = RunState(initial_rounds=backend.n_rounds)
+    validation = source.validation()
+    has_validation = validation is not None
+    backend.start(source.reference(), validation)
+    del validation
+    num_visits = plan.num_epochs * source.num_batches
+    while state.stop_reason is None:
+        visit = visit_at(state.visit, plan.seed, source.num_batches)
+        dataset = backend.dataset(source.batch(visit.batch))
+        rows, visit_best = _train(plan, state, visit, dataset, backend)
+        del dataset
+        state = _decide(plan, state, rows, visit_best, backend)
+        if has_validation and plan.patience.is_exhausted(state.visits_without_improvement):
+            state = attrs.evolve(state, stop_reason=StopReason.PATIENCE)
+        elif state.visit == num_visits:
+            state = attrs.evolve(state, stop_reason=StopReason.COMPLETED)
+    if state.best is not None:
+        state = _cut(state, state.best.n_rounds, backend)
+    logger.info("Run ended (%s) after %d visits; %s", state.stop_reason, state.visit, _say(state))
+    return state
+
+
+def _train(
+    plan: RunPlan, state: RunState, visit: Visit, dataset: object, backend: Backend
+) -> tuple[list[Row], Best | None]:
+    """One visit's rounds, and the best of them where there is a validation set."""
+    rates = _learning_rates(plan, state, visit)
+    within_visit = attrs.evolve(plan.patience, min_delta=0.0)
+    rows: list[Row] = []
+    best: Best | None = None
+    first_round, first_n_rounds = len(state.history), backend.n_rounds
+    since = time.perf_counter()
+    for i, metrics in enumerate(backend.boost(dataset, rates)):
+        now = time.perf_counter()
+        row = Row(
+            visit=visit.number,
+            batch=visit.batch,
+            epoch=visit.epoch,
+            round=first_round + i,
+            n_rounds=first_n_rounds + i + 1,
+            learning_rate=rates[i],
+            train=metrics.train,
+            valid=metrics.valid,
+            seconds=now - since,
+        )
+        since = now
+        rows.append(row)
+        if not metrics.valid:
+            continue
+        value = list(metrics.valid.values())[-1]
+        if within_visit.improves(value, best):
+            best = Best(value, row.visit, row.round, row.n_rounds)
+        without_gain = row.round - (best.round if best else first_round - 1)
+        if plan.early_stopping_rounds and without_gain >= plan.early_stopping_rounds:
+            logger.info("Visit %d stopped early, after %d rounds", visit.number + 1, len(rows))
+            break
+    return rows, best
+
+
+def _decide(
+    plan: RunPlan, state: RunState, rows: list[Row], visit_best: Best | None, backend: Backend
+) -> RunState:
+    """Record the visit, and keep its rounds, cut them, or roll them back."""
+    last = rows[-1]
+    has_validation = bool(last.valid)
+    helped = visit_best is not None and plan.patience.improves(visit_best.value, state.best)
+    state = attrs.evolve(
+        state,
+        visit=state.visit + 1,
+        history=state.history.extended(rows),
+        improved=(*state.improved, helped or not has_validation),
+        best=visit_best if helped else state.best,
+    )
+    keep = last.n_rounds
+    if has_validation and not helped and plan.warm_restart == "best":
+        # Where no visit has had a usable metric yet, there is no best model: back to the start.
+        keep = state.best.n_rounds if state.best else state.initial_rounds
+    elif plan.early_stopping_rounds and visit_best is not None:
+        keep = visit_best.n_rounds
+    logger.info(
+        "Visit %d (epoch %d, batch %d): learning rate %.6g  %s  %s",
+        last.visit + 1,
+        last.epoch + 1,
+        last.batch + 1,
+        last.learning_rate,
+        "  ".join(
+            f"{part} {name} {value:.6g}"
+            for part, values in (("train", last.train), ("valid", last.valid))
+            for name, value in values.items()
+        ),
+        f"rolled back to {keep} rounds" if keep < last.n_rounds else f"{keep} rounds in the model",
+    )
+    return _cut(state, keep, backend)
+
+
+def _cut(state: RunState, n_rounds: int, backend: Backend) -> RunState:
+    """Cut the model, and say so in the history; nothing where it is no longer than that."""
+    if n_rounds < backend.n_rounds:
+        backend.truncate(n_rounds)
+        state = attrs.evolve(state, history=state.history.cut(n_rounds))
+    return state
+
+
+def _learning_rates(plan: RunPlan, state: RunState, visit: Visit) -> list[float]:
+    if plan.schedule.per == "visit":
+        rate = plan.schedule.learning_rate(visit.number, state.improved)
+        return [rate] * plan.rounds_per_visit
+    first = len(state.history)
+    return [
+        plan.schedule.learning_rate(first + i, state.improved) for i in range(plan.rounds_per_visit)
+    ]
+
+
+def _say(state: RunState) -> str:
+    if state.best is None:
+        return "no validation set, so every visit was kept"
+    best = state.best
+    return (
+        f"best validation metric {best.value:.6g} at visit {best.visit + 1}, "
+        f"{best.n_rounds} rounds in the model"
+    )

@@ -1,0 +1,90 @@
+"""What the loop asks of a booster and of the staged data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+
+
+@attrs.frozen(eq=False)
+class Batch:
+    """Rows in memory, in the order of their hashes.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n_rows, n_columns), float32, Fortran order
+        Missing values are NaN; categories are their codes.
+    label : ndarray of shape (n_rows,), float32
+        Class index, or regression target.
+    weight : ndarray of shape (n_rows,), float32, optional
+        Class weight times row weight; None where every row weighs 1.
+    """
+
+    features: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray | None = None
+
+
+@attrs.frozen
+class RoundMetrics:
+    """Metrics after one round, by name as the booster prints it, the deciding one last."""
+
+    train: dict[str, float]
+    valid: dict[str, float]
+
+
+class BatchSource(Protocol):
+    """Gives the batches of a staged folder."""
+
+    @property
+    def num_batches(self) -> int:
+        """How many there are."""
+        ...
+
+    def batch(self, number: int) -> Batch:
+        """One batch."""
+        ...
+
+    def reference(self) -> Batch:
+        """A sample over all batches, which fixes the quantile cuts."""
+        ...
+
+    def validation(self) -> Batch | None:
+        """The validation rows, where there are any."""
+        ...
+
+
+class Backend(Protocol):
+    """One booster: holds the model so far."""
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds in the model so far."""
+        ...
+
+    def start(self, reference: Batch, validation: Batch | None) -> None:
+        """Take what stays the same for the whole run."""
+        ...
+
+    def dataset(self, batch: Batch) -> Any:
+        """The booster's own dataset of a batch."""
+        ...
+
+    def boost(self, dataset: Any, learning_rates: Sequence[float]) -> Iterator[RoundMetrics]:
+        """Train one round for each learning rate on top of the model so far.
+
+        The caller may stop early; the model may then hold more rounds than were taken, and the
+        caller cuts it.
+        """
+        ...
+
+    def truncate(self, n_rounds: int) -> None:
+        """Drop the rounds after the first ``n_rounds``."""
+        ...
+
+    def to_bytes(self) -> bytes:
+        """The model so far in the booster's native format."""
+        ...

@@ -1,0 +1,418 @@
+"""From the call to a run that can start: everything that can be refused is refused here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from batchtrainingbooster.backends.registry import load_backend
+from batchtrainingbooster.backends.settings import BoosterSettings, Problem
+from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.loop import RunPlan, RunState
+from batchtrainingbooster.core.metrics import is_maximized
+from batchtrainingbooster.core.parsing import copy_of, parse_schedule, parse_training
+from batchtrainingbooster.core.schedules import Schedule
+from batchtrainingbooster.core.stopping import Patience
+from batchtrainingbooster.core.table import FeatureKind, TableSchema, TargetKind
+from batchtrainingbooster.core.weights import class_weights
+from batchtrainingbooster.data.columns import Source, check_same_columns, choose_columns
+from batchtrainingbooster.data.profile import Profile, profile, weighted_mean
+from batchtrainingbooster.data.staging import StagingJob, schema_of
+from batchtrainingbooster.errors import ConfigError, DataError
+from batchtrainingbooster.model.boosted_model import BoostedModel, ModelInfo
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Request:
+    """The three configs, parsed.
+
+    Attributes
+    ----------
+    backend : module
+        The booster's adapter.
+    settings : BoosterSettings
+    config : TrainingConfig
+    config_lr_scheduler
+        As given: the length of the run, which some schedules need, is not known yet.
+    earlier : BoostedModel, optional
+        The model to continue.
+    given : dict
+        The configs in a form that can be written down.
+    """
+
+    backend: Any
+    settings: BoosterSettings
+    config: TrainingConfig
+    config_lr_scheduler: Any
+    earlier: BoostedModel | None
+    given: dict[str, Any]
+
+    def schedule(self, num_batches: int) -> Schedule:
+        """The learning-rate schedule of a run over this many batches."""
+        return parse_schedule(
+            self.config_lr_scheduler,
+            self.settings.learning_rate,
+            self.backend.DEFAULT_LEARNING_RATE,
+            self.config.num_epochs * num_batches,
+            self.settings.n_estimators,
+        )
+
+
+def parse_request(
+    backend_name: str,
+    config_model: Mapping[str, Any] | None,
+    config_training: Mapping[str, Any] | TrainingConfig | None,
+    config_lr_scheduler: Mapping[str, Any] | Callable[[int], float] | None,
+) -> Request:
+    """The configs, checked as far as they can be without data.
+
+    Raises
+    ------
+    ConfigError
+        For any bad setting.
+    """
+    backend = load_backend(backend_name)
+    settings = backend.parse_settings(copy_of(config_model, "config_model"))
+    config = parse_training(config_training)
+    earlier = _earlier_model(backend_name, config.init_model)
+    if earlier is not None:
+        if settings.objective not in (None, earlier.info.objective):
+            msg = (
+                f"config_model: objective: got {settings.objective!r}, but init_model was trained "
+                f"with {earlier.info.objective!r}"
+            )
+            raise ConfigError(msg)
+        settings = attrs.evolve(settings, objective=earlier.info.objective)
+    if settings.objective is not None:
+        backend.target_kinds(settings.objective)
+    for metric in settings.metrics[-1:]:
+        is_maximized(metric, config.maximize)
+    request = Request(
+        backend=backend,
+        settings=settings,
+        config=config,
+        config_lr_scheduler=config_lr_scheduler,
+        earlier=earlier,
+        given={
+            "config_model": _writable(config_model),
+            "config_training": _writable(config_training),
+            "config_lr_scheduler": _writable(config_lr_scheduler),
+        },
+    )
+    request.schedule(num_batches=1)
+    return request
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Prepared:
+    """A run that can start."""
+
+    request: Request
+    settings: BoosterSettings
+    job: StagingJob
+    class_weights: np.ndarray | None
+    booster: Any
+    maximize: bool
+
+    def plan(self, num_batches: int) -> RunPlan:
+        """What the loop will do with this many batches."""
+        config = self.request.config
+        return RunPlan(
+            num_epochs=config.num_epochs,
+            rounds_per_visit=self.settings.n_estimators,
+            early_stopping_rounds=self.settings.early_stopping_rounds,
+            seed=config.seed,
+            schedule=self.request.schedule(num_batches),
+            patience=Patience(config.max_patience, config.min_delta, self.maximize),
+            warm_restart=config.warm_restart,
+        )
+
+    def model(self, state: RunState) -> BoostedModel:
+        """The model that the run has left in the booster."""
+        backend = self.request.backend
+        objective = self.settings.objective or ""
+        info = ModelInfo(
+            backend=backend.NAME,
+            backend_version=backend.version(),
+            objective=objective,
+            link=backend.link_of(objective),
+            metric=self.settings.metrics[-1],
+            maximize=self.maximize,
+            schema=self.job.schema,
+            n_rounds=self.booster.n_rounds,
+            best=state.best,
+            stop_reason=state.stop_reason,
+            config=self.request.given,
+        )
+        return BoostedModel(info, self.booster.to_bytes(), state.history)
+
+
+def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target: str) -> Prepared:
+    """Look at the data, infer what was not said, and let the booster judge its settings.
+
+    Raises
+    ------
+    ConfigError, DataError
+        For anything that would fail later.
+    """
+    config, backend = request.config, request.backend
+    _check_validation(request, valid)
+    if request.earlier is not None and config.feature_columns is None:
+        names = tuple(f.name for f in request.earlier.info.schema.features)
+        config = attrs.evolve(config, feature_columns=names)
+    columns = choose_columns(train, target, config)
+    if valid is not None:
+        check_same_columns(valid, columns, "valid_dataframe")
+    regression = None
+    if request.settings.objective is not None:
+        regression = TargetKind.REGRESSION in backend.target_kinds(request.settings.objective)
+    train_source = Source(train, columns, config.seed)
+    look = partial(profile, allow_precision_loss=config.allow_precision_loss)
+    found = look(train_source, "train_dataframe", regression=regression)
+    kind = _target_kind(request, found, target)
+    schema = schema_of(train_source, found, kind)
+    if request.earlier is not None:
+        schema = _continued(schema, request.earlier)
+    valid_source = valid_found = None
+    if valid is not None:
+        valid_source = Source(valid, columns, config.seed)
+        is_regression = found.bins is not None
+        valid_found = look(
+            valid_source, "valid_dataframe", regression=is_regression, bins=found.bins
+        )
+        valid_found = _align_validation(valid_found, found, schema, target)
+    settings = backend.with_defaults(request.settings, kind)
+    weights = _class_weights(config, found, kind)
+    _log_inferred(request, settings, schema, weights)
+    problem = _problem(request, schema, found, weights)
+    return Prepared(
+        request=request,
+        settings=settings,
+        job=StagingJob(
+            train=train_source,
+            train_profile=found,
+            valid=valid_source,
+            valid_profile=valid_found,
+            schema=schema,
+            config=config,
+        ),
+        class_weights=weights,
+        # The booster judges its own settings here, before anything is written.
+        booster=backend.Backend(settings, problem),
+        maximize=is_maximized(settings.metrics[-1], config.maximize),
+    )
+
+
+def _earlier_model(backend_name: str, given: Any) -> BoostedModel | None:
+    if given is None:
+        return None
+    model = BoostedModel.load(given) if isinstance(given, str | Path) else given
+    if not isinstance(model, BoostedModel):
+        msg = (
+            f"config_training: init_model: got {type(given).__name__}, "
+            "need a BoostedModel or the folder of one"
+        )
+        raise ConfigError(msg)
+    if model.info.backend != backend_name:
+        msg = (
+            f"config_training: init_model: a model of {model.info.backend} cannot be continued "
+            f"with {backend_name}"
+        )
+        raise ConfigError(msg)
+    return model
+
+
+def _check_validation(request: Request, valid: DataFrame | None) -> None:
+    """One validation set or none, and no setting that needs one without it."""
+    config = request.config
+    if valid is not None and config.validation_fraction is not None:
+        msg = "config_training: validation_fraction: valid_dataframe is given too; give one of them"
+        raise ConfigError(msg)
+    if valid is None and config.validation_fraction is None:
+        if request.settings.early_stopping_rounds is not None:
+            msg = (
+                "config_model: early_stopping_rounds: needs validation rows; "
+                "give valid_dataframe or validation_fraction"
+            )
+            raise ConfigError(msg)
+        logger.warning(
+            "No validation rows (valid_dataframe, validation_fraction): nothing is stopped early, "
+            "and every visit is kept"
+        )
+
+
+def _target_kind(request: Request, found: Profile, target: str) -> TargetKind:
+    """Binary, multiclass or regression, from the target's values and the objective.
+
+    Raises
+    ------
+    DataError
+        If there is a single class.
+    ConfigError
+        If the objective is for another kind of target.
+    """
+    objective, n_classes = request.settings.objective, len(found.classes)
+    if found.bins is None and n_classes == 1:
+        msg = (
+            f"train_dataframe: target {target!r} has the single class {found.classes[0]!r}; "
+            "there is nothing to learn"
+        )
+        raise DataError(msg)
+    if found.bins is not None:
+        return TargetKind.REGRESSION
+    kind = TargetKind.BINARY if n_classes == 2 else TargetKind.MULTICLASS
+    if objective is None:
+        return kind
+    kinds = request.backend.target_kinds(objective)
+    if objective.startswith("multi") and TargetKind.MULTICLASS in kinds:
+        return TargetKind.MULTICLASS
+    if kind not in kinds:
+        shown = ", ".join(repr(label) for label in found.classes[:5])
+        msg = (
+            f"config_model: objective: {objective!r} is for {kinds[0]} targets, but {target!r} has "
+            f"{n_classes:,} classes ({shown}{', ...' if n_classes > 5 else ''})"
+        )
+        raise ConfigError(msg)
+    return kind
+
+
+def _continued(schema: TableSchema, earlier: BoostedModel) -> TableSchema:
+    """The earlier model's schema, if the new data agrees with it.
+
+    Raises
+    ------
+    DataError
+        Naming what differs.
+    """
+    old = earlier.info.schema
+    now = {f.name: (f.kind, f.width) for f in schema.features}
+    then = {f.name: (f.kind, f.width) for f in old.features}
+    differing = [name for name in {**then, **now} if now.get(name) != then.get(name)]
+    if differing:
+        name = differing[0]
+        msg = (
+            f"init_model: feature {name!r} is {_shown(now.get(name))} in the data and "
+            f"{_shown(then.get(name))} in the model"
+        )
+        raise DataError(msg)
+    if old.target.kind is not schema.target.kind or set(old.target.classes) != set(
+        schema.target.classes
+    ):
+        msg = (
+            f"init_model: the target is {schema.target.kind} with classes "
+            f"{list(schema.target.classes)} in the data, and {old.target.kind} with "
+            f"{list(old.target.classes)} in the model"
+        )
+        raise DataError(msg)
+    return attrs.evolve(old, target=attrs.evolve(old.target, name=schema.target.name))
+
+
+def _shown(feature: tuple[FeatureKind, int] | None) -> str:
+    if feature is None:
+        return "missing"
+    return f"{feature[0]} of {feature[1]}" if feature[1] > 1 else str(feature[0])
+
+
+def _align_validation(valid: Profile, train: Profile, schema: TableSchema, target: str) -> Profile:
+    """The validation counts in the order of the training classes.
+
+    Raises
+    ------
+    DataError
+        If a class is in validation alone.
+    """
+    if train.bins is not None:
+        return valid
+    strangers = [label for label in valid.classes if label not in train.classes]
+    if strangers:
+        msg = (
+            f"valid_dataframe: target {target!r} has classes that train_dataframe has not: "
+            f"{', '.join(repr(label) for label in strangers)}"
+        )
+        raise DataError(msg)
+    counts = np.zeros((len(train.classes), valid.counts.shape[1]), np.int64)
+    for i, label in enumerate(valid.classes):
+        counts[train.classes.index(label)] = valid.counts[i]
+    return attrs.evolve(valid, classes=schema.target.classes, counts=counts)
+
+
+def _class_weights(config: TrainingConfig, found: Profile, kind: TargetKind) -> np.ndarray | None:
+    if kind is TargetKind.REGRESSION:
+        if isinstance(config.class_weight, dict):
+            msg = "config_training: class_weight: a regression target has no classes"
+            raise ConfigError(msg)
+        return None
+    counts = found.counts.sum(axis=1).tolist()
+    weights = class_weights(config.class_weight, found.classes, counts)
+    return None if (weights == 1).all() else weights
+
+
+def _problem(
+    request: Request, schema: TableSchema, found: Profile, weights: np.ndarray | None
+) -> Problem:
+    seed, earlier = request.config.seed, request.earlier
+    common: dict[str, Any] = {
+        "kind": schema.target.kind,
+        "column_names": schema.column_names,
+        "cardinalities": schema.cardinalities,
+        "seed": seed,
+        "initial_model": earlier.native if earlier else None,
+    }
+    # Rounded to float32: sums of floats depend on the partitioning in their last bits.
+    if found.bins is not None:
+        mean = float(np.float32(weighted_mean(found)))
+        return Problem(mean=mean, median=found.bins.median, **common)
+    sums = found.weight_sums if weights is None else found.weight_sums * weights
+    shares = (sums / sums.sum()).astype(np.float32)
+    return Problem(class_shares=tuple(shares.tolist()), **common)
+
+
+def _log_inferred(
+    request: Request, settings: BoosterSettings, schema: TableSchema, weights: np.ndarray | None
+) -> None:
+    target, features = schema.target, schema.features
+    given = request.settings
+    labels = ", ".join(map(repr, target.classes[:10])) + (", ..." if target.classes[10:] else "")
+    logger.info(
+        "Target %r: %s%s", target.name, target.kind,
+        f", {len(target.classes)} classes ({labels})" if target.classes else "",
+    )  # fmt: skip
+    logger.info(
+        "Objective: %s (%s); deciding metric: %s (%s)",
+        settings.objective, "given" if given.objective else "inferred",
+        settings.metrics[-1], "given" if given.metrics else "inferred",
+    )  # fmt: skip
+    categorical = [f for f in features if f.kind is FeatureKind.CATEGORICAL]
+    logger.info(
+        "Features: %d columns (%s), of which categorical: %s",
+        len(features), "given" if request.config.feature_columns else "all but target and weight",
+        ", ".join(f"{f.name} ({len(f.categories)})" for f in categorical) or "none",
+    )  # fmt: skip
+    if weights is not None:
+        shown = zip(target.classes, weights.tolist(), strict=True)
+        text = ", ".join(f"{label!r}: {weight:.4g}" for label, weight in list(shown)[:20])
+        logger.info("Class weights: %s", text)
+
+
+def _writable(config: Any) -> Any:
+    """Settings as JSON can hold them; objects by their name."""
+    if isinstance(config, TrainingConfig):
+        config = attrs.asdict(config, recurse=False)
+    if isinstance(config, Mapping):
+        return {str(key): _writable(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [_writable(value) for value in config]
+    if config is None or isinstance(config, str | int | float | bool):
+        return config
+    return getattr(config, "__qualname__", repr(config))

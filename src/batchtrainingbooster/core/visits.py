@@ -1,0 +1,32 @@
+"""Which batch is visited when: a pure function of (seed, epoch), so there is nothing to save."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+
+def batch_order(seed: int, epoch: int, num_batches: int) -> list[int]:
+    """Order in which the batches are visited in an epoch.
+
+    Examples
+    --------
+    >>> sorted(batch_order(seed=42, epoch=0, num_batches=4))
+    [0, 1, 2, 3]
+    """
+    return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(num_batches)]
+
+
+@attrs.frozen
+class Visit:
+    """One training on one batch; all numbers from 0."""
+
+    number: int
+    epoch: int
+    batch: int
+
+
+def visit_at(number: int, seed: int, num_batches: int) -> Visit:
+    """The visit with this number in the run."""
+    epoch, position = divmod(number, num_batches)
+    return Visit(number, epoch, batch_order(seed, epoch, num_batches)[position])

@@ -1,0 +1,435 @@
+"""One look at a DataFrame: counts by class and cell, dictionaries, and whether it can be used.
+
+A cell is one of ``N_CELLS`` parts of the rows by their hash. Counts by stratum and cell are all
+that the assignment of rows to batches needs to know (``data.assign``).
+
+The DataFrame is evaluated once. Where the target is a number, several questions are asked of it,
+so the few columns that they need are kept by Spark meanwhile, and released.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from pyspark.sql import functions as F
+
+from batchtrainingbooster.core.config import Label
+from batchtrainingbooster.core.table import FeatureKind
+from batchtrainingbooster.data.columns import Source, label_is_numeric
+from batchtrainingbooster.errors import DataError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+N_CELLS = 256
+MAX_CLASSES_OF_A_NUMBER = 20
+MAX_PROFILE_ROWS = 5_000_000
+N_BINS = 10
+_SAMPLED_LABELS = 50_000
+
+_INFINITE, _INEXACT, _BAD_WEIGHT, _INFINITE_LABEL = 1, 2, 4, 8
+
+
+@attrs.frozen
+class Bins:
+    """Quantile bins of a regression target.
+
+    Attributes
+    ----------
+    edges : tuple of float
+        Upper edges, included, of all bins but the last.
+    median : float
+    """
+
+    edges: tuple[float, ...]
+    median: float
+
+
+@attrs.frozen(eq=False)
+class Profile:
+    """What one look has found.
+
+    Attributes
+    ----------
+    classes : tuple of Label
+        Sorted labels; empty where the target is a regression target.
+    bins : Bins, optional
+        For regression.
+    counts : ndarray of shape (n_strata, N_CELLS), int64
+        Rows by class, or bin, and cell.
+    weight_sums : ndarray of shape (n_strata,), float64
+    label_sums : ndarray of shape (n_strata,), float64
+        Of weight times target; zeros unless regression.
+    checksum : int
+        Sum of the row hashes modulo 2**64.
+    categories : dict of int to tuple
+        Sorted categories by position of the feature.
+    widths : dict of int to int
+        Lengths by position of the array features.
+    """
+
+    classes: tuple[Label, ...]
+    bins: Bins | None
+    counts: np.ndarray
+    weight_sums: np.ndarray
+    label_sums: np.ndarray
+    checksum: int
+    categories: dict[int, tuple[Label, ...]]
+    widths: dict[int, int]
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return int(self.counts.sum())
+
+
+def cell_of(row_hash: Column) -> Column:
+    """The cell of a row; Spark puts it into shuffle partition ``cell % n`` of any n = 2**i."""
+    return F.pmod(F.hash(row_hash), F.lit(N_CELLS))
+
+
+def stratum_bin(label: Column, edges: Sequence[float]) -> Column:
+    """Number of the quantile bin of a regression target."""
+    number = F.lit(0)
+    for edge in edges:
+        number = number + F.when(label > F.lit(edge), 1).otherwise(0)
+    return number.cast("int")
+
+
+def profile(
+    source: Source,
+    where: str,
+    *,
+    regression: bool | None,
+    bins: Bins | None = None,
+    allow_precision_loss: bool,
+) -> Profile:
+    """Look at a DataFrame once.
+
+    Parameters
+    ----------
+    source : Source
+    where : str
+        Its name in messages.
+    regression : bool, optional
+        Whether the target is one of regression; None decides from its values.
+    bins : Bins, optional
+        Those of the training rows, when validation rows are looked at.
+    allow_precision_loss : bool
+        Accept integers that float32 cannot hold.
+
+    Raises
+    ------
+    DataError
+        If the rows cannot be trained on.
+    """
+    is_number = label_is_numeric(source.types[len(source.columns.features)])
+    if regression and not is_number:
+        name = source.columns.target
+        msg = f"{where}: target {name!r} is no number, so it cannot be a regression target"
+        raise DataError(msg)
+    several = is_number and bins is None and regression is not False
+    narrow = _narrow(source, allow_precision_loss=allow_precision_loss)
+    with _kept(narrow) if several else _as_is(narrow) as frame:
+        if several:
+            overview = _overview(frame)
+            _check_counts(overview["n"], overview["n_null"], source, where)
+            if regression is None:
+                regression = not overview["looks_like_classes"]
+            if regression:
+                bins = _quantile_bins(frame, overview["n_distinct"])
+        rows = _aggregate(frame, source, bins)
+    return _collect(rows, source, where, bins)
+
+
+def _narrow(source: Source, *, allow_precision_loss: bool) -> DataFrame:
+    """Only what the questions need: label, hash, weight, faults, sizes, categories."""
+    columns = source.columns
+    faults = _flag([source.is_infinite(i) for i in source.can_be_infinite()], _INFINITE)
+    if not allow_precision_loss:
+        inexact = _flag([source.is_inexact(i) for i in source.can_be_inexact()], _INEXACT)
+        faults = faults.bitwiseOR(inexact)
+    if columns.weight is not None:
+        faults = faults.bitwiseOR(_flag([_is_bad_weight(source)], _BAD_WEIGHT))
+    label = source.label
+    if label_is_numeric(source.types[len(columns.features)]):
+        infinite = F.coalesce(F.abs(label.cast("double")) == float("inf"), F.lit(False))
+        faults = faults.bitwiseOR(_flag([infinite], _INFINITE_LABEL))
+    return source.frame.select(
+        label.alias("label"),
+        source.row_hash.alias("row_hash"),
+        source.weight.alias("weight"),
+        faults.alias("faults"),
+        *[source.array_size(i).alias(f"s{i}") for i in columns.of_kind(FeatureKind.ARRAY)],
+        *[source.category(i).alias(f"k{i}") for i in columns.of_kind(FeatureKind.CATEGORICAL)],
+    )
+
+
+def _is_bad_weight(source: Source) -> Column:
+    weight = source.weight
+    fine = (weight >= 0) & (weight < float("inf"))
+    return ~F.coalesce(fine, F.lit(False))
+
+
+def _flag(conditions: list[Column], bit: int) -> Column:
+    """``bit`` where any of the conditions holds, else 0; a balanced tree, as there may be many."""
+    if not conditions:
+        return F.lit(0)
+    while len(conditions) > 1:
+        pairs = zip(conditions[::2], conditions[1::2], strict=False)
+        odd = conditions[-1:] if len(conditions) % 2 else []
+        conditions = [a | b for a, b in pairs] + odd
+    return F.when(conditions[0], bit).otherwise(0)
+
+
+@contextmanager
+def _kept(frame: DataFrame) -> Iterator[DataFrame]:
+    kept = frame.persist()
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
+
+
+@contextmanager
+def _as_is(frame: DataFrame) -> Iterator[DataFrame]:
+    yield frame
+
+
+def _overview(frame: DataFrame) -> dict[str, Any]:
+    """Size and shape of a numeric target."""
+    number = F.col("label").cast("double")
+    row = frame.agg(
+        F.count(F.lit(1)).alias("n"),
+        F.count_if(F.col("label").isNull()).alias("n_null"),
+        F.approx_count_distinct("label", 0.01).alias("n_labels"),
+        F.approx_count_distinct("row_hash", 0.01).alias("n_distinct"),
+        F.min(number == F.floor(number)).alias("whole"),
+    ).collect()[0]
+    whole = bool(row["whole"])
+    return {
+        "n": row["n"],
+        "n_null": row["n_null"],
+        "n_distinct": row["n_distinct"],
+        "looks_like_classes": whole and row["n_labels"] <= MAX_CLASSES_OF_A_NUMBER,
+    }
+
+
+def _quantile_bins(frame: DataFrame, n_distinct: int) -> Bins:
+    """Quantiles of the target over a sample of rows that is drawn by their hashes.
+
+    Spark's own approximate quantiles depend on the partitioning; this sample does not.
+    """
+    every = max(1, n_distinct // _SAMPLED_LABELS)
+    rows = (
+        frame.where(F.pmod("row_hash", F.lit(every)) == 0)
+        .groupBy(F.col("label").cast("float").cast("double").alias("label"))
+        .agg(F.count(F.lit(1)).alias("n"))
+        .collect()
+    )
+    rows = sorted((row["label"], row["n"]) for row in rows)
+    values = np.array([value for value, _ in rows])
+    cumulative = np.cumsum([n for _, n in rows])
+
+    def quantile(q: float) -> float:
+        return float(values[np.searchsorted(cumulative, q * cumulative[-1])])
+
+    edges = sorted({quantile(i / N_BINS) for i in range(1, N_BINS)} - {float(values[-1])})
+    return Bins(tuple(edges), quantile(0.5))
+
+
+def _aggregate(frame: DataFrame, source: Source, bins: Bins | None) -> list[Any]:
+    """Rows by stratum and cell, and rows by category, in one query.
+
+    ``feature`` is -1 in the former, and a position in the latter.
+    """
+    categorical = source.columns.of_kind(FeatureKind.CATEGORICAL)
+    label = F.col("label")
+    if bins is not None:
+        # Binned as it will be staged, in float32.
+        label = label.cast("float").cast("double")
+    stratum = label if bins is None else stratum_bin(label, bins.edges)
+    stratum = F.when(F.col("label").isNotNull(), stratum)
+    keyed = frame.withColumn("cell", cell_of(F.col("row_hash"))).withColumn("stratum", stratum)
+    if categorical:
+        numbers = F.array(F.lit(-1), *[F.lit(i) for i in categorical])
+        keyed = keyed.withColumn("feature", F.explode(numbers))
+        category = F.lit(None).cast("string")
+        for i in categorical:
+            category = F.when(F.col("feature") == i, F.col(f"k{i}")).otherwise(category)
+        of_row = F.col("feature") == -1
+        keyed = keyed.withColumns(
+            {
+                "category": category,
+                "stratum": F.when(of_row, F.col("stratum")),
+                "cell": F.when(of_row, F.col("cell")),
+            }
+        )
+    else:
+        keyed = keyed.withColumns({"feature": F.lit(-1), "category": F.lit(None).cast("string")})
+    weighted = F.col("weight") * label.cast("double") if bins is not None else F.lit(0.0)
+    arrays = source.columns.of_kind(FeatureKind.ARRAY)
+    rows: list[Any] = (
+        keyed.groupBy("feature", "category", "stratum", "cell")
+        .agg(
+            F.count(F.lit(1)).alias("n"),
+            *hash_sums("row_hash"),
+            F.sum("weight").alias("weight"),
+            F.sum(weighted).alias("label_sum"),
+            F.bit_or("faults").alias("faults"),
+            *[F.min(f"s{i}").alias(f"min{i}") for i in arrays],
+            *[F.max(f"s{i}").alias(f"max{i}") for i in arrays],
+        )
+        .limit(MAX_PROFILE_ROWS + 1)
+        .collect()
+    )
+    return rows
+
+
+def hash_sums(column: str) -> list[Column]:
+    """Two sums that make a checksum; halves, as the sum of whole hashes would overflow."""
+    return [
+        F.sum(F.col(column).bitwiseAND(F.lit(0xFFFFFFFF))).alias("low"),
+        F.sum(F.shiftrightunsigned(column, 32)).alias("high"),
+    ]
+
+
+def checksum(low: int, high: int) -> int:
+    """The sum of row hashes modulo 2**64, from the sums of their halves."""
+    return (low + (high << 32)) % 2**64
+
+
+def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> Profile:
+    if len(rows) > MAX_PROFILE_ROWS:
+        msg = (
+            f"{where}: target {source.columns.target!r} and the categorical columns have more than "
+            f"{MAX_PROFILE_ROWS:,} distinct values; leave out columns that are identifiers"
+        )
+        raise DataError(msg)
+    cells = [row for row in rows if row["feature"] == -1]
+    n_null = sum(row["n"] for row in cells if row["stratum"] is None)
+    _check_counts(sum(row["n"] for row in cells), n_null, source, where)
+    _check_faults(cells, source, where)
+    if bins is None:
+        classes = tuple(sorted({row["stratum"] for row in cells}))
+        index = {label: i for i, label in enumerate(classes)}
+    else:
+        classes = ()
+        index = {i: i for i in range(len(bins.edges) + 1)}
+    counts = np.zeros((len(index), N_CELLS), np.int64)
+    weight_sums, label_sums = np.zeros(len(index)), np.zeros(len(index))
+    # In a fixed order, as sums of floats depend on it.
+    for row in sorted(cells, key=lambda row: (row["stratum"], row["cell"])):
+        i = index[row["stratum"]]
+        counts[i, row["cell"]] = row["n"]
+        weight_sums[i] += row["weight"]
+        label_sums[i] += row["label_sum"]
+    if not weight_sums.sum() > 0:
+        msg = f"{where}: weight_column {source.columns.weight!r} is 0 in every row"
+        raise DataError(msg)
+    return Profile(
+        classes=classes,
+        bins=bins,
+        counts=counts,
+        weight_sums=weight_sums,
+        label_sums=label_sums,
+        checksum=checksum(sum(row["low"] for row in cells), sum(row["high"] for row in cells)),
+        categories=_categories(rows, source),
+        widths=_widths(cells, source, where),
+    )
+
+
+def _categories(rows: list[Any], source: Source) -> dict[int, tuple[Label, ...]]:
+    """Dictionaries: the categories, in their own type, sorted."""
+    found: dict[int, list[Label]] = {i: [] for i in source.columns.of_kind(FeatureKind.CATEGORICAL)}
+    for row in rows:
+        if row["feature"] >= 0 and row["category"] is not None:
+            found[row["feature"]].append(row["category"])
+    result: dict[int, tuple[Label, ...]] = {}
+    for i, values in found.items():
+        kind = source.types[i].typeName()
+        if kind == "boolean":
+            result[i] = tuple(sorted(value == "true" for value in values))
+        elif kind in ("byte", "short", "integer", "long"):
+            result[i] = tuple(sorted(int(value) for value in values))
+        else:
+            result[i] = tuple(sorted(values))
+    return result
+
+
+def _widths(cells: list[Any], source: Source, where: str) -> dict[int, int]:
+    widths = {}
+    for i in source.columns.of_kind(FeatureKind.ARRAY):
+        name = source.columns.features[i].name
+        low = min((row[f"min{i}"] for row in cells if row[f"min{i}"] is not None), default=0)
+        high = max((row[f"max{i}"] for row in cells if row[f"max{i}"] is not None), default=0)
+        if low != high or high == 0:
+            msg = f"{where}: {name!r} holds arrays of {low} to {high} numbers; need one length > 0"
+            raise DataError(msg)
+        widths[i] = high
+    return widths
+
+
+def _check_counts(n: int, n_null: int, source: Source, where: str) -> None:
+    if n == 0:
+        msg = f"{where}: the DataFrame has no rows"
+        raise DataError(msg)
+    if n_null:
+        msg = (
+            f"{where}: target {source.columns.target!r} is null or NaN in {n_null:,} of {n:,} rows;"
+            " drop or fill them"
+        )
+        raise DataError(msg)
+
+
+def _check_faults(cells: list[Any], source: Source, where: str) -> None:
+    """Name the columns at fault; only then is the DataFrame looked at once more."""
+    faults = 0
+    for row in cells:
+        faults |= row["faults"]
+    if faults & _BAD_WEIGHT:
+        n = source.frame.where(_is_bad_weight(source)).count()
+        msg = (
+            f"{where}: weight_column {source.columns.weight!r} is negative, infinite or null in "
+            f"{n:,} rows; weights must be numbers >= 0"
+        )
+        raise DataError(msg)
+    if faults & _INFINITE_LABEL:
+        msg = f"{where}: target {source.columns.target!r} holds infinite values"
+        raise DataError(msg)
+    if faults & _INFINITE:
+        conditions = {i: source.is_infinite(i) for i in source.can_be_infinite()}
+        msg = (
+            f"{where}: infinite values (in float32) in {_count_by_column(source, conditions)}; "
+            "replace them, or make them null, which is missing"
+        )
+        raise DataError(msg)
+    if faults & _INEXACT:
+        conditions = {i: source.is_inexact(i) for i in source.can_be_inexact()}
+        msg = (
+            f"{where}: integers that float32 cannot hold exactly in "
+            f"{_count_by_column(source, conditions)}; leave out identifiers, name the column in "
+            "categorical_columns, or accept rounding with allow_precision_loss=True"
+        )
+        raise DataError(msg)
+
+
+def _count_by_column(source: Source, conditions: dict[int, Column]) -> str:
+    counts = source.frame.agg(
+        *[F.count_if(condition).alias(f"n{i}") for i, condition in conditions.items()]
+    ).collect()[0]
+    return ", ".join(
+        f"{source.columns.features[i].name!r} ({counts[f'n{i}']:,} rows)"
+        for i in conditions
+        if counts[f"n{i}"]
+    )
+
+
+def weighted_mean(found: Profile) -> float:
+    """Mean of a regression target."""
+    return math.fsum(found.label_sums) / math.fsum(found.weight_sums)

@@ -1,0 +1,161 @@
+"""From staged files to matrices: the one place where a batch is read, and verified."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchtrainingbooster.core.ports import Batch
+from batchtrainingbooster.core.table import FeatureKind
+from batchtrainingbooster.data.encode import fill_matrix
+from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.manifest import Manifest, Part
+from batchtrainingbooster.errors import StagingError
+
+logger = logging.getLogger(__name__)
+
+REFERENCE_ROWS = 100_000
+
+
+class StagedSource:
+    """The batches of a staged folder.
+
+    Parameters
+    ----------
+    folder : Folder
+    manifest : Manifest
+    class_weights : ndarray of shape (n_classes,), float32, optional
+        None weighs every class 1.
+    """
+
+    def __init__(
+        self, folder: Folder, manifest: Manifest, class_weights: np.ndarray | None = None
+    ) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._class_weights = class_weights
+
+    @property
+    def num_batches(self) -> int:
+        """How many there are."""
+        return len(self._manifest.batches)
+
+    def batch(self, number: int) -> Batch:
+        """One batch.
+
+        Raises
+        ------
+        StagingError
+            If its files are not what was written.
+        """
+        return self._read(self._manifest.batches[number], f"batch {number + 1}")
+
+    def validation(self) -> Batch | None:
+        """The validation rows, where there are any."""
+        part = self._manifest.validation
+        return None if part is None else self._read(part, "the validation set")
+
+    def reference(self) -> Batch:
+        """A sample of rows over all batches, the same for the same rows and seed.
+
+        Rows lie in files by their hashes, so one file of each batch is a random sample of it. The
+        only batch is its own reference.
+        """
+        batches = self._manifest.batches
+        if len(batches) == 1:
+            return self.batch(0)
+        share = -(-REFERENCE_ROWS // len(batches))
+        sample = [self._sample(part, i, share) for i, part in enumerate(batches)]
+        weights = [batch.weight for batch in sample if batch.weight is not None]
+        return Batch(
+            features=np.asfortranarray(np.concatenate([batch.features for batch in sample])),
+            label=np.concatenate([batch.label for batch in sample]),
+            weight=np.concatenate(weights) if weights else None,
+        )
+
+    def _sample(self, part: Part, turn: int, rows: int) -> Batch:
+        """Rows of smallest hashes from as many files of a batch as are needed."""
+        files = part.files[turn % len(part.files) :] + part.files[: turn % len(part.files)]
+        counts = [self._metadata(file).num_rows for file in files]
+        needed = int(np.searchsorted(np.cumsum(counts), min(rows, sum(counts)))) + 1
+        batch, _ = self._load(tuple(files[:needed]), sum(counts[:needed]))
+        cut = slice(0, rows)
+        weight = None if batch.weight is None else batch.weight[cut]
+        return Batch(batch.features[cut], batch.label[cut], weight)
+
+    def _read(self, part: Part, what: str) -> Batch:
+        batch, checksum = self._load(part.files, part.rows)
+        if f"{checksum:016x}" != part.checksum:
+            msg = (
+                f"{self._folder.uri}: the rows of {what} are not those that were written (checksum "
+                f"{checksum:016x}, expected {part.checksum}); stage the data again"
+            )
+            raise StagingError(msg)
+        return batch
+
+    def _load(self, files: tuple[str, ...], n_rows: int) -> tuple[Batch, int]:
+        """Rows of these files, in the order of their hashes, and the sum of the hashes.
+
+        The order is found from the hashes alone; each file is then copied into its place, so that
+        no second copy of the batch is ever in memory.
+        """
+        manifest, features = self._manifest, self._manifest.schema.features
+        hashes = [self._table(file, ["row_hash"])["row_hash"].to_numpy() for file in files]
+        every = np.concatenate(hashes) if hashes else np.empty(0, np.int64)
+        if len(every) != n_rows:
+            msg = (
+                f"{self._folder.uri}: {len(every):,} rows where the manifest has {n_rows:,}, in "
+                f"{files[0] if files else 'no file'} and its neighbours; stage the data again"
+            )
+            raise StagingError(msg)
+        place = np.empty(n_rows, np.int64)
+        place[np.argsort(every, kind="stable")] = np.arange(n_rows)
+        matrix = np.empty((n_rows, manifest.schema.n_columns), np.float32, order="F")
+        label = np.empty(n_rows, np.float32)
+        weight = np.empty(n_rows, np.float32) if manifest.weighted else None
+        unseen = np.zeros(len(features), np.int64)
+        start = 0
+        for file, own in zip(files, hashes, strict=True):
+            rows = place[start : start + len(own)]
+            start += len(own)
+            table = self._table(file)
+            columns = [table[f"f{i}"] for i in range(len(features))]
+            unseen += fill_matrix(matrix, rows, features, columns)
+            label[rows] = table["label"].to_numpy()
+            if weight is not None:
+                weight[rows] = table["weight"].to_numpy()
+        for feature, count in zip(features, unseen.tolist(), strict=True):
+            if count:
+                logger.warning(
+                    "Column %r: %d values are in no training row; they count as missing",
+                    feature.name, count,
+                )  # fmt: skip
+        checksum = int(every.view(np.uint64).sum(dtype=np.uint64)) if n_rows else 0
+        return Batch(matrix, label, self._weights(label, weight)), checksum
+
+    def _weights(self, label: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        if self._class_weights is None:
+            return weight
+        by_class = self._class_weights[label.astype(np.intp)]
+        return by_class if weight is None else by_class * weight
+
+    def _metadata(self, file: str) -> pq.FileMetaData:
+        with self._folder.open(file) as stream:
+            return pq.read_metadata(stream)
+
+    def _table(self, file: str, columns: list[str] | None = None) -> pa.Table:
+        """A staged file; categories stay in Parquet's dictionary form, which is quick to encode."""
+        categorical = [
+            f"f{i}"
+            for i, feature in enumerate(self._manifest.schema.features)
+            if feature.kind is FeatureKind.CATEGORICAL
+        ]
+        try:
+            with self._folder.open(file) as stream:
+                return pq.read_table(stream, columns=columns, read_dictionary=categorical)
+        except (OSError, pa.ArrowException) as error:
+            msg = f"{self._folder.uri}/{file} cannot be read: {error}; stage the data again"
+            raise StagingError(msg) from error

@@ -1,0 +1,392 @@
+"""Writing the batches once from Spark to storage.
+
+::
+
+    profile (one job) -> plan -> shuffle, sort, assign, write (one job) -> count what was written
+                                                                        -> manifest, last
+
+The source is evaluated twice: to be profiled and to be written. What was written is counted from
+the staged files; a source that gave other rows at its second reading is found out there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from batchtrainingbooster.core.batching import (
+    DEFAULT_NUM_BATCHES,
+    RowMemory,
+    Stratum,
+    num_batches_for,
+    plan_strata,
+)
+from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.serialization import converter
+from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
+from batchtrainingbooster.data.assign import VALIDATION, num_partitions, with_batches
+from batchtrainingbooster.data.columns import Source, SourceColumns
+from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.manifest import (
+    FILE,
+    FORMAT_VERSION,
+    Manifest,
+    Part,
+    read_manifest,
+    write_manifest,
+)
+from batchtrainingbooster.data.profile import (
+    Profile,
+    checksum,
+    hash_sums,
+    stratum_bin,
+    weighted_mean,
+)
+from batchtrainingbooster.errors import DataError, StagingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+logger = logging.getLogger(__name__)
+
+_UNFINISHED = "UNFINISHED"
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class StagingJob:
+    """All that is known before anything is written."""
+
+    train: Source
+    train_profile: Profile
+    valid: Source | None
+    valid_profile: Profile | None
+    schema: TableSchema
+    config: TrainingConfig
+
+    @property
+    def columns(self) -> SourceColumns:
+        """What is read of the DataFrames."""
+        return self.train.columns
+
+    @property
+    def regression(self) -> bool:
+        """Whether the strata are bins."""
+        return self.schema.target.kind is TargetKind.REGRESSION
+
+
+def schema_of(source: Source, found: Profile, kind: TargetKind) -> TableSchema:
+    """The schema, with the dictionaries and widths that the profile has found.
+
+    Raises
+    ------
+    DataError
+        If two columns of the matrix would have one name.
+    """
+    features = [
+        Feature(
+            name=feature.name,
+            kind=feature.kind,
+            categories=found.categories.get(i, ()),
+            width=found.widths.get(i, 1),
+        )
+        for i, feature in enumerate(source.columns.features)
+    ]
+    target_type = source.columns.target_type.simpleString()
+    target = Target(source.columns.target, kind, target_type, found.classes)
+    schema = TableSchema(tuple(features), target)
+    names = schema.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"two feature columns would be called {twice!r} once arrays are spread; rename one"
+        raise DataError(msg)
+    return schema
+
+
+def stage(job: StagingJob, folder: Folder) -> Manifest:
+    """Write batches and validation rows, or find them written already.
+
+    Parameters
+    ----------
+    job : StagingJob
+    folder : Folder
+        Empty, or holding the staging of the same rows under the same settings.
+
+    Returns
+    -------
+    Manifest
+
+    Raises
+    ------
+    StagingError
+        If the folder holds something else, or what was written is not what was planned.
+    ConfigError
+        If the number of batches does not fit the rows.
+    """
+    num_batches, strata = _plan(job)
+    fingerprint = _fingerprint(job, num_batches)
+    names = folder.names()
+    if FILE in names:
+        manifest = read_manifest(folder)
+        if manifest.fingerprint == fingerprint:
+            logger.info("Batches: reusing %s, staged from the same rows", folder.uri)
+            return manifest
+        msg = (
+            f"{folder.uri} holds batches staged from other rows or with other settings; "
+            "name another staging_dir, or delete it"
+        )
+        raise StagingError(msg)
+    if names and _UNFINISHED not in names:
+        msg = (
+            f"{folder.uri} is not empty and not ours (it has {names[0]}); name another staging_dir"
+        )
+        raise StagingError(msg)
+    start = time.perf_counter()
+    folder.clear()
+    folder.write_json(_UNFINISHED, {"about": "staging has not finished; safe to delete"})
+    batches, validation = _write(job, folder, num_batches, strata)
+    found = job.train_profile
+    manifest = Manifest(
+        fingerprint=fingerprint,
+        seed=job.config.seed,
+        schema=job.schema,
+        bins=found.bins.edges if found.bins else (),
+        weighted=job.columns.weight is not None,
+        class_weight_sums=tuple(found.weight_sums.tolist()),
+        # As float32: sums of floats depend on the partitioning in their last bits.
+        target_mean=float(np.float32(weighted_mean(found))) if job.regression else None,
+        target_median=found.bins.median if found.bins else None,
+        source_rows=found.rows,
+        source_checksum=f"{found.checksum:016x}",
+        batches=batches,
+        validation=validation,
+        versions=_versions(),
+    )
+    write_manifest(folder, manifest)
+    folder.delete(_UNFINISHED)
+    logger.info(
+        "Staged %s rows as %d batches in %.1f s at %s",
+        f"{found.rows:,}", num_batches, time.perf_counter() - start, folder.uri,
+    )  # fmt: skip
+    return manifest
+
+
+def _plan(job: StagingJob) -> tuple[int, list[Stratum]]:
+    """Number of batches, and where each stratum's rows go."""
+    config, found = job.config, job.train_profile
+    counts = found.counts.sum(axis=1).tolist()
+    held_out = config.validation_fraction if job.valid is None else None
+    num_batches = config.num_batches
+    if num_batches is None and config.memory_budget is not None:
+        outputs = len(found.classes) if job.schema.target.kind is TargetKind.MULTICLASS else 1
+        row = RowMemory(n_columns=job.schema.n_columns, n_outputs=outputs)
+        valid_rows = job.valid_profile.rows if job.valid_profile else 0
+        valid_rows = round(found.rows * held_out) if held_out else valid_rows
+        training_rows = found.rows - (valid_rows if held_out else 0)
+        num_batches, words = num_batches_for(config.memory_budget, training_rows, valid_rows, row)
+        logger.info("Batches: %s", words)
+    elif num_batches is None:
+        num_batches = min(DEFAULT_NUM_BATCHES, found.rows)
+        logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
+    strata = plan_strata(counts, num_batches, held_out)
+    if not job.regression:
+        rare = [
+            f"{label!r} ({s.rows - s.held_out} rows)"
+            for label, s in zip(found.classes, strata, strict=True)
+            if s.rows - s.held_out < num_batches
+        ]
+        if rare:
+            logger.warning(
+                "Classes with fewer rows than there are batches (%d), so some batches have none of "
+                "them: %s", num_batches, ", ".join(rare),
+            )  # fmt: skip
+    return num_batches, strata
+
+
+def _write(
+    job: StagingJob, folder: Folder, num_batches: int, strata: list[Stratum]
+) -> tuple[tuple[Part, ...], Part | None]:
+    """Write all parts, count them, and compare them with the plan."""
+    wanted = {
+        f"{b:05d}": tuple(counts)
+        for b, counts in enumerate(zip(*(s.batch_counts(num_batches) for s in strata), strict=True))
+    }
+    held_out = tuple(s.held_out for s in strata)
+    if any(held_out):
+        wanted[VALIDATION] = held_out
+    parts = _write_frame(job, job.train, job.train_profile, strata, num_batches, folder, "train")
+    _compare(parts, wanted, job.train_profile, "train_dataframe")
+    validation = parts.pop(VALIDATION, None)
+    if job.valid is not None and job.valid_profile is not None:
+        found = job.valid_profile
+        whole = tuple(found.counts.sum(axis=1).tolist())
+        one_batch = plan_strata(whole, 1)
+        valid_parts = _write_frame(job, job.valid, found, one_batch, 1, folder, "valid")
+        _compare(valid_parts, {"00000": whole}, found, "valid_dataframe")
+        validation = valid_parts["00000"]
+    return tuple(parts[name] for name in sorted(parts)), validation
+
+
+def _write_frame(
+    job: StagingJob,
+    source: Source,
+    found: Profile,
+    strata: list[Stratum],
+    num_batches: int,
+    folder: Folder,
+    name: str,
+) -> dict[str, Part]:
+    """One Spark job that writes a DataFrame's parts, and one that counts what it wrote."""
+    partitions = num_partitions(found.rows, 4 * job.schema.n_columns + 24)
+    packed = source.frame.select(*_packed(job, source))
+    assigned = with_batches(packed, found.counts, strata, num_batches, partitions)
+    # Floats gain nothing from Parquet's dictionaries, which cost half of the writing.
+    options = {"parquet.enable.dictionary": "false"}
+    for i in job.columns.of_kind(FeatureKind.CATEGORICAL):
+        options[f"parquet.enable.dictionary#f{i}"] = "true"
+    path = f"{folder.uri}/{name}"
+    unpacked = assigned.select(*_unpacked(job), "batch")
+    unpacked.write.options(**options).partitionBy("batch").parquet(path)
+    files: dict[str, list[str]] = {}
+    for file in folder.names():
+        if file.startswith(f"{name}/") and file.endswith(".parquet"):
+            batch = file.split("/")[1].removeprefix("batch=")
+            files.setdefault(batch, []).append(file)
+    return _count(job, source.frame, path, files)
+
+
+def _packed(job: StagingJob, source: Source) -> list[Column]:
+    """What is shuffled: numeric features in one array, half the bytes of a row of fields."""
+    columns = job.columns
+    numeric = [source.numeric(i) for i in columns.of_kind(FeatureKind.NUMERIC)]
+    label, stratum = source.label, _stratum(job, source.label)
+    label = label.cast("float") if job.regression else stratum.cast("float")
+    return [
+        *([F.array(*numeric).alias("numeric")] if numeric else []),
+        *[source.category(i).alias(f"f{i}") for i in columns.of_kind(FeatureKind.CATEGORICAL)],
+        *[
+            source.array(i, job.schema.features[i].width).alias(f"f{i}")
+            for i in columns.of_kind(FeatureKind.ARRAY)
+        ],
+        label.alias("label"),
+        *([source.weight.cast("float").alias("weight")] if columns.weight else []),
+        stratum.alias("stratum"),
+        source.row_hash.alias("row_hash"),
+    ]
+
+
+def _unpacked(job: StagingJob) -> list[Column]:
+    """What is written: a column for each feature, ``f0, f1, ...``."""
+    columns = job.columns
+    position = {i: n for n, i in enumerate(columns.of_kind(FeatureKind.NUMERIC))}
+    features = [
+        F.col("numeric")[position[i]].alias(f"f{i}") if i in position else F.col(f"f{i}")
+        for i in range(len(columns.features))
+    ]
+    fields = ["label", *(["weight"] if columns.weight else []), "row_hash"]
+    return [*features, *[F.col(name) for name in fields]]
+
+
+def _stratum(job: StagingJob, label: Column) -> Column:
+    """Class index, or number of the quantile bin."""
+    bins = job.train_profile.bins
+    if bins is not None:
+        return stratum_bin(label.cast("float").cast("double"), bins.edges)
+    classes = F.array(*[F.lit(value) for value in job.schema.target.classes])
+    return (F.array_position(classes, label) - 1).cast("int")
+
+
+def _count(
+    job: StagingJob, frame: DataFrame, path: str, files: dict[str, list[str]]
+) -> dict[str, Part]:
+    """Rows by stratum, and checksum, of each part as it lies on storage."""
+    staged = frame.sparkSession.read.parquet(path)
+    label = F.col("label")
+    bins = job.train_profile.bins
+    stratum = stratum_bin(label.cast("double"), bins.edges) if bins else label.cast("int")
+    n_strata = len(job.train_profile.counts)
+    rows = (
+        # As a string: Spark would read the folder names as numbers.
+        staged.groupBy(F.col("batch").cast("string").alias("batch"), stratum.alias("stratum"))
+        .agg(F.count(F.lit(1)).alias("n"), *hash_sums("row_hash"))
+        .collect()
+    )
+    parts = {}
+    for batch, names in files.items():
+        own = [row for row in rows if _same_batch(row["batch"], batch)]
+        strata = [0] * n_strata
+        for row in own:
+            strata[row["stratum"]] = row["n"]
+        total = checksum(sum(row["low"] for row in own), sum(row["high"] for row in own))
+        parts[batch] = Part(tuple(sorted(names)), tuple(strata), f"{total:016x}")
+    return parts
+
+
+def _same_batch(read: str, folder_name: str) -> bool:
+    """Spark reads the folder name 00003 as the number 3."""
+    return read == folder_name or (folder_name.isdigit() and read == str(int(folder_name)))
+
+
+def _compare(
+    parts: dict[str, Part], wanted: dict[str, tuple[int, ...]], found: Profile, where: str
+) -> None:
+    """Refuse to go on if what lies on storage is not what was planned.
+
+    Raises
+    ------
+    StagingError
+        If rows are missing, doubled, or in another batch.
+    """
+    rows = sum(part.rows for part in parts.values())
+    total = sum(int(part.checksum, 16) for part in parts.values()) % 2**64
+    if rows != found.rows or total != found.checksum:
+        msg = (
+            f"{where}: {found.rows:,} rows were counted, and {rows:,} rows with other contents were"
+            " written: the DataFrame gives other rows each time it is evaluated. Write it to "
+            "storage first, or make its plan deterministic"
+        )
+        if rows != found.rows:
+            msg = msg.replace(" with other contents", "")
+        raise StagingError(msg)
+    written = {name: part.strata for name, part in parts.items()}
+    if written != {name: strata for name, strata in wanted.items() if sum(strata)}:
+        msg = (
+            f"{where}: rows did not land in the batches that were planned, so this Spark shuffles "
+            "or sorts in a way of its own; please report it with the output of spark.version"
+        )
+        raise StagingError(msg)
+
+
+def _fingerprint(job: StagingJob, num_batches: int) -> str:
+    """Identity of the rows, by their checksums, and of all settings that decide what is staged."""
+    validation = job.valid_profile
+    identity: dict[str, Any] = {
+        "format": FORMAT_VERSION,
+        "schema": converter.unstructure(job.schema),
+        "rows": [job.train_profile.rows, job.train_profile.checksum],
+        "validation": [validation.rows, validation.checksum] if validation else None,
+        "validation_fraction": job.config.validation_fraction if validation is None else None,
+        "weight_column": job.columns.weight,
+        "seed": job.config.seed,
+        "num_batches": num_batches,
+    }
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"pyarrow": pa.__version__}
+    for name in ("batchtrainingbooster", "pyspark", "numpy"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return versions

@@ -1,0 +1,137 @@
+"""Scoring a Spark DataFrame on the executors, in Arrow batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from batchtrainingbooster.core.table import FeatureKind, TargetKind
+from batchtrainingbooster.errors import ColumnNotFoundError, DataError
+from batchtrainingbooster.model import links
+from batchtrainingbooster.model.tables import feature_matrix
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from batchtrainingbooster.model.boosted_model import BoostedModel
+
+_LABEL_TYPES: dict[str, tuple[T.DataType, pa.DataType]] = {
+    "boolean": (T.BooleanType(), pa.bool_()),
+    "tinyint": (T.ByteType(), pa.int8()),
+    "smallint": (T.ShortType(), pa.int16()),
+    "int": (T.IntegerType(), pa.int32()),
+    "bigint": (T.LongType(), pa.int64()),
+    "float": (T.FloatType(), pa.float32()),
+    "double": (T.DoubleType(), pa.float64()),
+    "string": (T.StringType(), pa.string()),
+}
+
+
+def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
+    """See ``BoostedModel.transform``.
+
+    Columns are renamed by position meanwhile, so they may be called anything. Vectors are scored
+    as arrays, and given to Spark ML as vectors again.
+    """
+    target = model.info.schema.target
+    is_regression = target.kind is TargetKind.REGRESSION
+    scores = [] if is_regression else ["rawPrediction", "probability"]
+    outputs = [*scores, "prediction"]
+    _check_names(model, frame, outputs)
+    label_type = "double" if is_regression else target.spark_type
+    if label_type.startswith("decimal"):
+        label_type = "double"
+    spark_label, arrow_label = _LABEL_TYPES.get(label_type, _LABEL_TYPES["string"])
+
+    fields = frame.schema.fields
+    position = {field.name: f"c{i}" for i, field in enumerate(fields)}
+    renamed = frame.toDF(*position.values())
+    # vectors -> arrays beside them, under the names that the model knows
+    features = [
+        _feature(F.col(position[f.name]), frame.schema[f.name].dataType).alias(f"f{i}")
+        for i, f in enumerate(model.info.schema.features)
+    ]
+    prepared = renamed.select("*", *features)
+    schema = T.StructType(
+        [T.StructField(f"c{i}", field.dataType, True) for i, field in enumerate(fields)]
+    )
+    for name in scores:
+        schema = schema.add(name, T.ArrayType(T.DoubleType()))
+    schema = schema.add("prediction", spark_label)
+    scored = prepared.mapInArrow(_scorer(model, len(fields), arrow_label), schema)
+    vectors = [_to_vector(name) for name in scores]
+    kept = [F.col(f"c{i}").alias(field.name) for i, field in enumerate(fields)]
+    return scored.select(*kept, *vectors, "prediction")
+
+
+def _scorer(
+    model: BoostedModel, n_kept: int, label_type: pa.DataType
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What runs on the executors; it holds the model and its backend, not the training loop."""
+    info = model.info
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        classes = pa.array(list(info.schema.target.classes)) if model.classes else None
+        names = [feature.name for feature in info.schema.features]
+        for batch in batches:
+            columns = batch.columns
+            table = pa.table(dict(zip(names, columns[n_kept:], strict=True)))
+            margins = model.predictor.margins(feature_matrix(info.schema, table))
+            found: dict[str, pa.Array] = {}
+            if classes is None:
+                found["prediction"] = pa.array(links.expectations(margins, info.link))
+            else:
+                chances = links.probabilities(margins, info.link)
+                found["rawPrediction"] = _lists(links.raw_predictions(margins, info.link))
+                found["probability"] = _lists(chances)
+                found["prediction"] = classes.take(pa.array(chances.argmax(axis=1)))
+                found["prediction"] = found["prediction"].cast(label_type)
+            kept = dict(zip(batch.schema.names[:n_kept], columns[:n_kept], strict=True))
+            yield pa.RecordBatch.from_pydict({**kept, **found})
+
+    return score
+
+
+def _lists(values: np.ndarray) -> pa.ListArray:
+    """A matrix as an array of lists, without a copy of its values."""
+    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
+
+
+def _feature(column: Column, kind: T.DataType) -> Column:
+    if isinstance(kind, T.UserDefinedType):
+        from pyspark.ml.functions import vector_to_array
+
+        return vector_to_array(column)
+    return column
+
+
+def _to_vector(name: str) -> Column:
+    from pyspark.ml.functions import array_to_vector
+
+    return array_to_vector(F.col(name)).alias(name)
+
+
+def _check_names(model: BoostedModel, frame: DataFrame, outputs: list[str]) -> None:
+    names = [feature.name for feature in model.info.schema.features]
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise ColumnNotFoundError.of(missing, frame.columns, "transform")
+    taken = [name for name in outputs if name in frame.columns]
+    if taken:
+        msg = f"transform: the DataFrame has a column {taken[0]!r} already; drop or rename it"
+        raise DataError(msg)
+    for feature in model.info.schema.features:
+        kind = frame.schema[feature.name].dataType
+        number = isinstance(kind, T.NumericType | T.BooleanType)
+        if feature.kind is FeatureKind.NUMERIC and not number:
+            msg = f"transform: {feature.name!r} is {kind.simpleString()}; in training, a number"
+            raise DataError(msg)
+        if feature.kind is FeatureKind.ARRAY and (number or isinstance(kind, T.StringType)):
+            msg = f"transform: {feature.name!r} is {kind.simpleString()}; in training, an array"
+            raise DataError(msg)
