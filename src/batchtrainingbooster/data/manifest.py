@@ -54,10 +54,6 @@ class Manifest:
         Upper edges of the quantile bins of a regression target, but the last.
     weighted : bool
         Whether the files have a column of row weights.
-    class_weight_sums : tuple of float
-        Sum of the row weights by class or bin, over the source.
-    target_mean, target_median : float, optional
-        Of a regression target.
     source_rows : int
     source_checksum : str
     batches : tuple of Part
@@ -72,9 +68,6 @@ class Manifest:
     schema: TableSchema
     bins: tuple[float, ...]
     weighted: bool
-    class_weight_sums: tuple[float, ...]
-    target_mean: float | None
-    target_median: float | None
     source_rows: int
     source_checksum: str
     batches: tuple[Part, ...]

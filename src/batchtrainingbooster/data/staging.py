@@ -19,7 +19,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 
@@ -49,7 +48,6 @@ from batchtrainingbooster.data.profile import (
     checksum,
     hash_sums,
     stratum_bin,
-    weighted_mean,
 )
 from batchtrainingbooster.errors import DataError, StagingError
 
@@ -160,10 +158,6 @@ def stage(job: StagingJob, folder: Folder) -> Manifest:
         schema=job.schema,
         bins=found.bins.edges if found.bins else (),
         weighted=job.columns.weight is not None,
-        class_weight_sums=tuple(found.weight_sums.tolist()),
-        # As float32: sums of floats depend on the partitioning in their last bits.
-        target_mean=float(np.float32(weighted_mean(found))) if job.regression else None,
-        target_median=found.bins.median if found.bins else None,
         source_rows=found.rows,
         source_checksum=f"{found.checksum:016x}",
         batches=batches,

@@ -130,13 +130,13 @@ class BoostedModel:
         """
         if is_spark(data):
             scored = to_arrow(self.transform(data).select("prediction"))
-            values: np.ndarray = scored["prediction"].to_numpy()
-            return values
+            return np.asarray(scored["prediction"].to_numpy())
         margins = self.margins(data)
         if self.info.schema.target.kind is TargetKind.REGRESSION:
             return links.expectations(margins, self.info.link)
         index = links.probabilities(margins, self.info.link).argmax(axis=1)
-        return np.asarray(self.classes)[index]
+        labels: np.ndarray = np.asarray(self.classes)[index]
+        return labels
 
     def predict_proba(self, data: Table) -> np.ndarray:
         """Probability of each class, in the order of ``classes``.

@@ -17,6 +17,11 @@ def is_spark(data: Any) -> bool:
     return type(data).__module__.startswith("pyspark.sql") and hasattr(data, "sparkSession")
 
 
+def is_pandas(data: Any) -> bool:
+    """Whether it is a pandas DataFrame, without importing pandas."""
+    return type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns")
+
+
 def to_arrow(data: Any) -> pa.Table:
     """A table of any kind in Arrow form.
 
@@ -33,11 +38,9 @@ def to_arrow(data: Any) -> pa.Table:
         if hasattr(data, "toArrow"):
             return data.toArrow()
         data = data.toPandas()
-    if type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns"):
-        columns = {str(name): data.iloc[:, i] for i, name in enumerate(data.columns)}
-        return pa.table(
-            {name: pa.array(column, from_pandas=True) for name, column in columns.items()}
-        )
+    if is_pandas(data):
+        arrays = [pa.array(data.iloc[:, i], from_pandas=True) for i in range(data.shape[1])]
+        return pa.table(arrays, names=[str(name) for name in data.columns])
     msg = (
         f"got {type(data).__module__}.{type(data).__name__}; "
         "need a pandas DataFrame, a pyarrow Table or a Spark DataFrame"
@@ -56,16 +59,20 @@ def feature_matrix(schema: TableSchema, data: Any) -> np.ndarray:
     ------
     ColumnNotFoundError
         If a feature column is missing.
+    DataError
+        If the data is of no kind that can be read, or a column is not what it was in training.
     """
     names = [feature.name for feature in schema.features]
-    available = list(getattr(data, "columns", ())) if not isinstance(data, pa.Table) else None
-    available = list(data.schema.names) if hasattr(data, "schema") else available or []
-    missing = [name for name in names if name not in available]
-    if missing:
-        raise ColumnNotFoundError.of(missing, map(str, available), "predict")
-    if not isinstance(data, pa.Table | pa.RecordBatch):
-        data = data[names]
+    if is_pandas(data):
+        # Other columns may hold what Arrow cannot.
+        available = [str(name) for name in data.columns]
+        data = data[[name for name in names if name in data.columns]]
     table = to_arrow(data)
+    if not is_pandas(data):
+        available = table.column_names
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise ColumnNotFoundError.of(missing, available, "predict")
     matrix = np.empty((table.num_rows, schema.n_columns), np.float32, order="F")
     columns = [table.column(name) for name in names]
     fill_matrix(matrix, slice(None), schema.features, columns)

@@ -1,0 +1,433 @@
+"""What staging promises, checked on what lies on disk."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from batchtrainingbooster.core.batching import assign, plan_strata
+from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.table import TargetKind
+from batchtrainingbooster.data.assign import num_partitions, rank_shifts
+from batchtrainingbooster.data.columns import Source, choose_columns
+from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.profile import N_CELLS, profile
+from batchtrainingbooster.data.reader import StagedSource
+from batchtrainingbooster.data.staging import StagingJob, schema_of, stage
+from batchtrainingbooster.errors import StagingError
+
+
+def job_of(frame, target="y", valid=None, **config):
+    config = TrainingConfig(**config)
+    columns = choose_columns(frame, target, config)
+    source = Source(frame, columns, config.seed)
+    found = profile(source, "train_dataframe", regression=None, allow_precision_loss=False)
+    if found.bins is not None:
+        kind = TargetKind.REGRESSION
+    else:
+        kind = TargetKind.BINARY if len(found.classes) == 2 else TargetKind.MULTICLASS
+    return StagingJob(
+        train=source,
+        train_profile=found,
+        valid=None,
+        valid_profile=None,
+        schema=schema_of(source, found, kind),
+        config=config,
+    )
+
+
+def stage_to(path, frame, **config):
+    job = job_of(frame, **config)
+    folder = Folder(str(path))
+    manifest = stage(job, folder)
+    return StagedSource(folder, manifest), manifest
+
+
+def staged_rows(path, manifest):
+    """Each batch as a sorted list of its rows, read with nothing of ours."""
+    return [
+        sorted(
+            tuple(row.items())
+            for file in part.files
+            for row in pq.read_table(path / file).to_pylist()
+        )
+        for part in manifest.batches
+    ]
+
+
+def frame_of(spark, n, n_classes=3, seed=0, partitions=4):
+    rng = np.random.default_rng(seed)
+    rows = [
+        (float(a), int(b), str(c), f"class {k}")
+        for a, b, c, k in zip(
+            rng.standard_normal(n),
+            rng.integers(0, 50, n),
+            rng.choice(["red", "green", "blue"], n),
+            rng.choice(n_classes, n, p=np.arange(1, n_classes + 1) / sum(range(n_classes + 1))),
+            strict=True,
+        )
+    ]
+    schema = "a double, b int, c string, y string"
+    return spark.createDataFrame(rows, schema).repartition(partitions)
+
+
+def test_every_row_is_in_exactly_one_batch(spark, tmp_path):
+    frame = frame_of(spark, 1_000)
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=7)
+    staged = Counter()
+    for rows in staged_rows(tmp_path / "s", manifest):
+        staged.update((d["f0"], d["f1"], d["f2"], d["label"]) for d in map(dict, rows))
+    classes = manifest.schema.target.classes
+    source = Counter(
+        (float(np.float32(row.a)), float(row.b), row.c, float(classes.index(row.y)))
+        for row in frame.collect()
+    )
+    assert staged == source
+
+
+@pytest.mark.parametrize("num_batches", [1, 2, 7, 10])
+def test_classes_are_spread_to_within_one_row(spark, tmp_path, num_batches):
+    frame = frame_of(spark, 1_003)
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=num_batches)
+    counts = np.array(
+        [
+            [
+                sum(dict(row)["label"] == i for row in rows)
+                for i in range(len(manifest.schema.target.classes))
+            ]
+            for rows in staged_rows(tmp_path / "s", manifest)
+        ]
+    )
+    exact = counts.sum(axis=0) / num_batches
+    assert (np.abs(counts - exact) < 1).all()
+    sizes = counts.sum(axis=1)
+    assert sizes.max() - sizes.min() <= 1
+    assert counts.tolist() == [list(part.strata) for part in manifest.batches]
+
+
+def test_regression_bins_are_spread_to_within_one_row(spark, tmp_path):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.standard_normal(900) ** 3, np.zeros(200)])
+    frame = spark.createDataFrame([(float(v), float(v)) for v in values], "a double, y double")
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=6)
+    assert manifest.schema.target.kind is TargetKind.REGRESSION
+    assert len(manifest.bins) >= 7
+    edges = [-np.inf, *manifest.bins, np.inf]
+    counts = np.array(
+        [
+            [sum(low < dict(row)["label"] <= high for row in rows)
+             for low, high in zip(edges[:-1], edges[1:], strict=True)]
+            for rows in staged_rows(tmp_path / "s", manifest)
+        ]
+    )  # fmt: skip
+    assert (np.abs(counts - counts.mean(axis=0)) < 1).all()
+    assert counts.sum() == len(values)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.floats(width=32, allow_infinity=False)),
+            st.one_of(st.none(), st.sampled_from(["", "a", "b"])),
+            st.sampled_from(["x", "y", "z"]),
+        ),
+        min_size=12,
+        max_size=60,
+    ).filter(lambda rows: len({row[2] for row in rows}) > 1),
+    num_batches=st.integers(1, 8),
+    seeds=st.tuples(st.integers(0, 2**31), st.integers(1, 9), st.randoms()),
+)
+def test_batches_do_not_depend_on_order_or_partitioning(
+    spark, tmp_path_factory, rows, num_batches, seeds
+):
+    seed, partitions, random = seeds
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    schema = "a float, b string, y string"
+    one = spark.createDataFrame(rows, schema).coalesce(1)
+    other = spark.createDataFrame(shuffled, schema).repartition(partitions)
+    paths = [tmp_path_factory.mktemp("s") for _ in range(2)]
+    (first, m1), (second, m2) = (
+        stage_to(path, frame, num_batches=num_batches, seed=seed)
+        for path, frame in zip(paths, (one, other), strict=True)
+    )
+    assert m1.fingerprint == m2.fingerprint
+    for number in range(num_batches):
+        a, b = first.batch(number), second.batch(number)
+        np.testing.assert_array_equal(a.features, b.features)
+        np.testing.assert_array_equal(a.label, b.label)
+
+
+def test_another_seed_gives_other_batches(spark, tmp_path):
+    frame = frame_of(spark, 200)
+    (a, _), (b, _) = (stage_to(tmp_path / str(s), frame, num_batches=2, seed=s) for s in (1, 2))
+    assert not np.array_equal(a.batch(0).features, b.batch(0).features)
+
+
+def test_ten_distinct_rows_repeated_are_spread_evenly(spark, tmp_path):
+    distinct = spark.createDataFrame(
+        [(float(i), f"c{i % 2}") for i in range(10)], "a float, y string"
+    )
+    frame = distinct.crossJoin(spark.range(10_000)).drop("id").repartition(5)
+    source, manifest = stage_to(tmp_path / "s", frame, num_batches=8)
+    assert [part.rows for part in manifest.batches] == [12_500] * 8
+    for number in range(8):
+        values, counts = np.unique(source.batch(number).features[:, 0], return_counts=True)
+        assert len(values) == 10
+        assert counts.min() >= 1_249
+        assert counts.max() <= 1_251
+
+
+def test_nulls_in_different_columns_are_different_rows(spark):
+    frame = spark.createDataFrame(
+        [(None, 5.0, "x"), (5.0, None, "y")], "a double, b double, y string"
+    )
+    columns = choose_columns(frame, "y", TrainingConfig())
+    same_label = frame.withColumn("y", F.lit("x"))
+    source = Source(same_label, columns, 0)
+    assert source.frame.select(source.row_hash).distinct().count() == 2
+
+
+def test_classes_rarer_than_batches_are_reported(spark, tmp_path, caplog):
+    rows = [(float(i), "common") for i in range(40)] + [(0.5, "rare"), (1.5, "rare")]
+    frame = spark.createDataFrame(rows, "a double, y string")
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=4)
+    assert sorted(part.strata[1] for part in manifest.batches) == [0, 0, 1, 1]
+    assert "'rare' (2 rows)" in caplog.text
+
+
+def test_source_is_evaluated_twice(spark, tmp_path):
+    evaluated = spark.sparkContext.accumulator(0)
+
+    def count(value):
+        evaluated.add(1)
+        return value
+
+    counted = F.udf(count, T.DoubleType()).asNondeterministic()
+    for name, target in (("classes", "y"), ("number", "z")):
+        evaluated.value = 0
+        frame = frame_of(spark, 500).withColumn("z", F.col("a")).withColumn("a", counted("a"))
+        # Materialised first, so that only our own evaluations are counted.
+        stage_to(tmp_path / name, frame, target=target, num_batches=5)
+        assert evaluated.value <= 2 * 500, name
+
+
+def test_files_do_not_multiply_with_partitions(spark, tmp_path):
+    frame = frame_of(spark, 2_000, partitions=97)
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=5)
+    assert [len(part.files) for part in manifest.batches] == [1] * 5
+
+
+def test_no_task_holds_a_whole_class(spark, tmp_path, monkeypatch):
+    # With partitions of 4 kB in place of 64 MiB, so that few rows fill many.
+    monkeypatch.setattr(
+        "batchtrainingbooster.data.staging.num_partitions",
+        lambda rows, row_bytes: num_partitions(rows, row_bytes, target_bytes=4096),
+    )
+    frame = frame_of(spark, 2_000, n_classes=2)
+    source, manifest = stage_to(tmp_path / "s", frame, num_batches=2)
+    totals = manifest.class_counts
+    for part in manifest.batches:
+        assert len(part.files) >= 16
+    largest = Counter()
+    for part in manifest.batches:
+        for file in part.files:
+            task = file.split("/")[-1][:10]
+            for label in pq.read_table(tmp_path / "s" / file)["label"].to_pylist():
+                largest[task, label] += 1
+    for (_, label), n in largest.items():
+        assert n < totals[int(label)] / 4
+    # and the batches are the same as with one partition
+    monkeypatch.undo()
+    whole, other = stage_to(tmp_path / "t", frame, num_batches=2)
+    assert [len(part.files) for part in other.batches] == [1, 1]
+    for number in range(2):
+        counts = [
+            np.unique(s.batch(number).label, return_counts=True)[1].tolist()
+            for s in (source, whole)
+        ]
+        assert counts[0] == counts[1]
+
+
+def test_spark_assigns_as_numpy_does(spark, tmp_path):
+    frame = frame_of(spark, 600)
+    job = job_of(frame, num_batches=4, validation_fraction=0.2)
+    manifest = stage(job, Folder(str(tmp_path / "s")))
+    counts = job.train_profile.counts
+    strata = plan_strata(counts.sum(axis=1).tolist(), 4, 0.2)
+    source = job.train
+    rows = source.frame.select(
+        source.label.alias("y"),
+        source.row_hash.alias("h"),
+    ).collect()
+    expected = {}
+    for i, label in enumerate(job.train_profile.classes):
+        # One partition, so a row's rank is its place by hash.
+        hashes = sorted(row.h for row in rows if row.y == label)
+        batches = assign(np.arange(len(hashes)), strata[i], 4)
+        expected.update(zip(hashes, batches.tolist(), strict=True))
+    parts = {**dict(enumerate(manifest.batches)), -1: manifest.validation}
+    found = {
+        h: number
+        for number, part in parts.items()
+        for file in part.files
+        for h in pq.read_table(tmp_path / "s" / file, columns=["row_hash"])["row_hash"].to_pylist()
+    }
+    assert found == expected
+
+
+def test_held_out_rows_are_stratified_and_in_no_batch(spark, tmp_path):
+    frame = frame_of(spark, 1_000)
+    source, manifest = stage_to(tmp_path / "s", frame, num_batches=3, validation_fraction=0.25)
+    totals = np.array(manifest.class_counts) + np.array(manifest.validation.strata)
+    np.testing.assert_array_equal(manifest.validation.strata, np.round(totals * 0.25))
+    assert len(source.validation().label) + sum(p.rows for p in manifest.batches) == 1_000
+
+
+def test_rank_shifts_make_ranks_of_positions():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 4, (3, N_CELLS))
+    partitions = 8
+    shifts = rank_shifts(counts, partitions)
+    ranks = {0: [], 1: [], 2: []}
+    for p in range(partitions):
+        position = 0
+        for stratum in range(3):
+            for _ in range(counts[stratum, p::partitions].sum()):
+                ranks[stratum].append(position + shifts[p, stratum])
+                position += 1
+    for stratum, found in ranks.items():
+        assert found == list(range(counts[stratum].sum()))
+
+
+def test_categories_have_one_code_everywhere(spark, tmp_path):
+    frame = frame_of(spark, 300)
+    source, manifest = stage_to(tmp_path / "s", frame, num_batches=3, validation_fraction=0.2)
+    dictionary = manifest.schema.features[2].categories
+    assert dictionary == ("blue", "green", "red")
+    names = {}
+    for row in frame.collect():
+        names.setdefault((np.float32(row.a), np.float32(row.b)), row.c)
+    for batch in [*(source.batch(i) for i in range(3)), source.validation()]:
+        for a, b, code in batch.features.tolist():
+            assert dictionary[int(code)] == names[np.float32(a), np.float32(b)]
+
+
+def test_vectors_and_arrays_are_features(spark, tmp_path):
+    from pyspark.ml.linalg import Vectors
+
+    rows = [
+        (
+            Vectors.dense([i, 2.0 * i]) if i % 2 else Vectors.sparse(2, {1: 2.0 * i}),
+            [1.0, None, i],
+            "xy"[i % 2],
+        )
+        for i in map(float, range(20))
+        for i in [int(i)]
+    ]
+    schema = T.StructType(
+        [
+            T.StructField("v", __import__("pyspark.ml.linalg", fromlist=["VectorUDT"]).VectorUDT()),
+            T.StructField("w", T.ArrayType(T.DoubleType())),
+            T.StructField("y", T.StringType()),
+        ]
+    )
+    rows = [(v, [float(x) if x is not None else None for x in w], y) for v, w, y in rows]
+    source, manifest = stage_to(tmp_path / "s", spark.createDataFrame(rows, schema), num_batches=2)
+    assert manifest.schema.column_names == ("v_0", "v_1", "w_0", "w_1", "w_2")
+    found = np.concatenate([source.batch(i).features for i in range(2)])
+    found = found[np.argsort(found[:, 4])]
+    expected = [[i if i % 2 else 0, 2 * i, 1, np.nan, i] for i in range(20)]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_missing_values_stay_missing(spark, tmp_path):
+    rows = [(None, None, "x"), (float("nan"), "a", "y"), (1.0, "b", "x"), (2.0, "a", "y")]
+    source, _ = stage_to(
+        tmp_path / "s", spark.createDataFrame(rows, "a double, b string, y string"), num_batches=1
+    )
+    features = source.batch(0).features
+    features = features[np.lexsort((features[:, 1], features[:, 0]))]
+    np.testing.assert_array_equal(features, [[1, 1], [2, 0], [np.nan, 0], [np.nan, np.nan]])
+
+
+def test_a_damaged_batch_is_refused(spark, tmp_path):
+    source, manifest = stage_to(tmp_path / "s", frame_of(spark, 100), num_batches=2)
+    file = tmp_path / "s" / manifest.batches[1].files[0]
+    table = pq.read_table(file)
+    pq.write_table(table.slice(1), file)
+    with pytest.raises(StagingError, match="rows where the manifest has"):
+        source.batch(1)
+    doubled = table.take([0, 0, *range(2, len(table))])
+    pq.write_table(doubled, file)
+    with pytest.raises(StagingError, match="batch 2 are not those that were written"):
+        source.batch(1)
+    file.unlink()
+    with pytest.raises(StagingError, match="cannot be read"):
+        source.batch(1)
+    source.batch(0)
+
+
+def test_same_rows_are_not_staged_twice(spark, tmp_path):
+    frame = frame_of(spark, 100)
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=2)
+    before = {
+        file: (tmp_path / "s" / file).stat().st_mtime_ns
+        for p in manifest.batches
+        for file in p.files
+    }
+    _, again = stage_to(tmp_path / "s", frame.repartition(3), num_batches=2)
+    assert again == manifest
+    assert before == {f: (tmp_path / "s" / f).stat().st_mtime_ns for f in before}
+    with pytest.raises(StagingError, match="staged from other rows or with other settings"):
+        stage_to(tmp_path / "s", frame, num_batches=3)
+
+
+def test_foreign_folders_are_left_alone(spark, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(StagingError, match=r"not empty and not ours \(it has precious.txt\)"):
+        stage_to(tmp_path, frame_of(spark, 50), num_batches=2)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_unfinished_staging_is_not_taken_for_whole(spark, tmp_path):
+    frame = frame_of(spark, 60)
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=2)
+    (tmp_path / "s" / "manifest.json").rename(tmp_path / "s" / "UNFINISHED")
+    _, again = stage_to(tmp_path / "s", frame, num_batches=2)
+    assert again.batches[0].checksum == manifest.batches[0].checksum
+    assert not (tmp_path / "s" / "UNFINISHED").exists()
+
+
+def test_a_source_that_changes_between_readings_is_found_out(spark, tmp_path):
+    path = str(tmp_path / "source")
+    frame_of(spark, 100).write.parquet(path)
+    frame = spark.read.parquet(path)
+    job = job_of(frame, num_batches=2)
+    frame_of(spark, 30, seed=9).write.mode("append").parquet(path)
+    grown = spark.read.parquet(path)
+    object.__setattr__(job, "train", Source(grown, job.columns, job.config.seed))
+    with pytest.raises(StagingError, match="gives other rows each time"):
+        stage(job, Folder(str(tmp_path / "s")))
+    assert not (tmp_path / "s" / "manifest.json").exists()
+
+
+def test_manifest_says_what_is_there(spark, tmp_path):
+    _, manifest = stage_to(tmp_path / "s", frame_of(spark, 100), num_batches=2)
+    content = json.loads((tmp_path / "s" / "manifest.json").read_text())
+    assert content["source_rows"] == 100
+    assert sum(int(p["checksum"], 16) for p in content["batches"]) % 2**64 == int(
+        content["source_checksum"], 16
+    )
+    assert content["seed"] == 42
+    assert content["schema"]["target"]["classes"] == ["class 0", "class 1", "class 2"]
+    assert {"pyspark", "pyarrow", "batchtrainingbooster"} <= set(content["versions"])
