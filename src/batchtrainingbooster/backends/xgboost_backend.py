@@ -113,6 +113,7 @@ class Backend:
         with _translated("while training"):
             if self._booster is None:
                 self._booster = xgb.Booster(self._params, cache=[d for d, _ in evaluated])
+            self._renew_updaters()
             rate = None
             for wanted in learning_rates:
                 if wanted != rate:
@@ -148,6 +149,18 @@ class Backend:
             )
             raise BackendError(msg)
         return bytes(self._booster.save_raw("ubj"))
+
+    def _renew_updaters(self) -> None:
+        """Forget what the tree updaters have drawn, so that sampling follows from the round alone.
+
+        An updater draws the seed of its column sampler once, in its first round. A model that was
+        cut or loaded has new updaters, and would sample otherwise than one that went straight on.
+        Only a change of ``tree_method`` makes new ones; cached margins stay.
+        """
+        own = self._params.get("tree_method", "auto")
+        for method in ("approx" if own != "approx" else "hist", own):
+            self._booster.set_param({"tree_method": method})
+            self._booster.save_config()  # applies it
 
     @property
     def _quantised(self) -> bool:
