@@ -274,8 +274,11 @@ class Source:
 
     def is_inexact(self, i: int) -> Column:
         """Whether an integer feature changes in value when it becomes float32."""
-        exact = F.expr(f"try_cast(cast(cast(c{i} as float) as double) as bigint) = c{i}")
-        return F.col(f"c{i}").isNotNull() & ~F.coalesce(exact, F.lit(False))
+        column = F.col(f"c{i}")
+        back = column.cast("float").cast("double")
+        # 2**63 is a float32, but its cast to long would be one less, as if it had been exact.
+        inexact = F.expr(f"try_cast(cast(cast(c{i} as float) as double) as bigint) <> c{i}")
+        return F.coalesce(inexact | (F.abs(back) >= float(2**63)), F.lit(False))
 
     def can_be_infinite(self) -> list[int]:
         """Positions of the features that may hold infinite values."""

@@ -209,7 +209,7 @@ def _overview(frame: DataFrame) -> dict[str, Any]:
         F.count_if(F.col("label").isNull()).alias("n_null"),
         F.approx_count_distinct("label", 0.01).alias("n_labels"),
         F.approx_count_distinct("row_hash", 0.01).alias("n_distinct"),
-        F.min(number == F.floor(number)).alias("whole"),
+        F.min(number % 1 == 0).alias("whole"),
     ).collect()[0]
     whole = bool(row["whole"])
     return {

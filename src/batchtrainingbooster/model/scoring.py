@@ -65,7 +65,9 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
     schema = schema.add("prediction", spark_label)
     scored = prepared.mapInArrow(_scorer(model, len(fields), arrow_label), schema)
     vectors = [_to_vector(name) for name in scores]
-    kept = [F.col(f"c{i}").alias(field.name) for i, field in enumerate(fields)]
+    kept = [
+        F.col(f"c{i}").alias(field.name, metadata=field.metadata) for i, field in enumerate(fields)
+    ]
     return scored.select(*kept, *vectors, "prediction")
 
 
