@@ -200,7 +200,10 @@ def test_callers_arrays_are_not_touched():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"max_dept": 3}, r"max_dept: unknown key, or without effect here \(did you mean 'max_depth"),
+        (
+            {"max_dept": 3},
+            r"max_dept: unknown key, or without effect here \(did you mean 'max_depth",
+        ),
         ({"tweedie_variance_power": 1.2}, "tweedie_variance_power: unknown key, or without effect"),
         ({"max_depth": -3}, "value -3 for Parameter max_depth should be greater equal to 0"),
         ({"subsample": 3}, r"subsample exceed bound \[0,1\]"),

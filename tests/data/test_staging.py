@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -19,7 +21,8 @@ from batchtrainingbooster.data.columns import Source, choose_columns
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.profile import N_CELLS, profile
 from batchtrainingbooster.data.reader import StagedSource
-from batchtrainingbooster.data.staging import StagingJob, schema_of, stage
+from batchtrainingbooster.data.staging import schema_of, stage
+from batchtrainingbooster.data.writing import StagingJob
 from batchtrainingbooster.errors import StagingError
 
 
@@ -122,7 +125,7 @@ def test_regression_bins_are_spread_to_within_one_row(spark, tmp_path):
     counts = np.array(
         [
             [sum(low < dict(row)["label"] <= high for row in rows)
-             for low, high in zip(edges[:-1], edges[1:], strict=True)]
+             for low, high in pairwise(edges)]
             for rows in staged_rows(tmp_path / "s", manifest)
         ]
     )  # fmt: skip
@@ -230,7 +233,7 @@ def test_files_do_not_multiply_with_partitions(spark, tmp_path):
 def test_no_task_holds_a_whole_class(spark, tmp_path, monkeypatch):
     # With partitions of 4 kB in place of 64 MiB, so that few rows fill many.
     monkeypatch.setattr(
-        "batchtrainingbooster.data.staging.num_partitions",
+        "batchtrainingbooster.data.writing.num_partitions",
         lambda rows, row_bytes: num_partitions(rows, row_bytes, target_bytes=4096),
     )
     frame = frame_of(spark, 2_000, n_classes=2)
@@ -323,25 +326,17 @@ def test_categories_have_one_code_everywhere(spark, tmp_path):
 
 
 def test_vectors_and_arrays_are_features(spark, tmp_path):
-    from pyspark.ml.linalg import Vectors
-
-    rows = [
-        (
-            Vectors.dense([i, 2.0 * i]) if i % 2 else Vectors.sparse(2, {1: 2.0 * i}),
-            [1.0, None, i],
-            "xy"[i % 2],
-        )
-        for i in map(float, range(20))
-        for i in [int(i)]
+    vectors = [
+        Vectors.dense([i, 2.0 * i]) if i % 2 else Vectors.sparse(2, {1: 2.0 * i}) for i in range(20)
     ]
+    rows = [(vectors[i], [1.0, None, float(i)], "xy"[i % 2]) for i in range(20)]
     schema = T.StructType(
         [
-            T.StructField("v", __import__("pyspark.ml.linalg", fromlist=["VectorUDT"]).VectorUDT()),
+            T.StructField("v", VectorUDT()),
             T.StructField("w", T.ArrayType(T.DoubleType())),
             T.StructField("y", T.StringType()),
         ]
     )
-    rows = [(v, [float(x) if x is not None else None for x in w], y) for v, w, y in rows]
     source, manifest = stage_to(tmp_path / "s", spark.createDataFrame(rows, schema), num_batches=2)
     assert manifest.schema.column_names == ("v_0", "v_1", "w_0", "w_1", "w_2")
     found = np.concatenate([source.batch(i).features for i in range(2)])
@@ -422,7 +417,7 @@ def test_a_source_that_changes_between_readings_is_found_out(spark, tmp_path):
 
 
 def test_manifest_says_what_is_there(spark, tmp_path):
-    _, manifest = stage_to(tmp_path / "s", frame_of(spark, 100), num_batches=2)
+    stage_to(tmp_path / "s", frame_of(spark, 100), num_batches=2)
     content = json.loads((tmp_path / "s" / "manifest.json").read_text())
     assert content["source_rows"] == 100
     assert sum(int(p["checksum"], 16) for p in content["batches"]) % 2**64 == int(

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the cases are a table
 """Every bad input has a named error that says what was found, where, and what to do.
 
 All are raised before anything is written, so the staging folder must not exist afterwards.
@@ -126,10 +127,10 @@ CASES = {
     "regression objective for classes": (None, None, {"model": {"objective": "reg:squarederror"}},
         DataError, "target 'y' is no number"),
     "binary objective for three classes": (None, None, {"model": {"objective": "binary:logistic"}},
-        ConfigError, "is for binary targets, but 'y' has 3 classes"),
+        ConfigError, "it is for two classes, but 'y' has 3"),
     "binary objective for a number": (None, None,
         {"model": {"objective": "binary:logistic"}, "target_column": "z"}, ConfigError,
-        "is for binary targets, but 'z' has 60 classes"),
+        "it is for two classes, but 'z' has 60"),
     "unknown objective": (None, None, {"model": {"objective": "binary:logstic"}, "target_column": "c"},
         ConfigError, "Unknown objective function: `binary:logstic`"),
     "metric of unknown direction": (None, None, {"model": {"eval_metric": "accuracy"}}, ConfigError,

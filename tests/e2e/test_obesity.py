@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,8 +76,7 @@ def test_what_was_inferred_is_logged(trained):
 def test_learning_curve_is_written_and_its_place_is_logged(trained):
     _, _, log = trained
     place = log.split("Learning curves: ")[1].split("\n")[0]
-    with open(place, "rb") as file:
-        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert Path(place).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_trainer_holds_what_fit_produced(trained):

@@ -23,7 +23,7 @@ from batchtrainingbooster.backends.xgboost_parameters import (
     base_score,
     link_of,
     parse_settings,
-    target_kinds,
+    target_kind,
     with_defaults,
 )
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
@@ -39,7 +39,7 @@ __all__ = [
     "link_of",
     "native_names",
     "parse_settings",
-    "target_kinds",
+    "target_kind",
     "version",
     "with_defaults",
 ]
@@ -113,7 +113,7 @@ class Backend:
         with _translated("while training"):
             if self._booster is None:
                 self._booster = xgb.Booster(self._params, cache=[d for d, _ in evaluated])
-            self._renew_updaters()
+            self._renew_updaters(self._booster)
             rate = None
             for wanted in learning_rates:
                 if wanted != rate:
@@ -150,7 +150,7 @@ class Backend:
             raise BackendError(msg)
         return bytes(self._booster.save_raw("ubj"))
 
-    def _renew_updaters(self) -> None:
+    def _renew_updaters(self, booster: xgb.Booster) -> None:
         """Forget what the tree updaters have drawn, so that sampling follows from the round alone.
 
         An updater draws the seed of its column sampler once, in its first round. A model that was
@@ -159,8 +159,8 @@ class Backend:
         """
         own = self._params.get("tree_method", "auto")
         for method in ("approx" if own != "approx" else "hist", own):
-            self._booster.set_param({"tree_method": method})
-            self._booster.save_config()  # applies it
+            booster.set_param({"tree_method": method})
+            booster.save_config()  # applies it
 
     @property
     def _quantised(self) -> bool:

@@ -130,8 +130,8 @@ def parse_settings(config_model: Mapping[str, Any]) -> BoosterSettings:
     )
 
 
-def target_kinds(objective: str) -> tuple[TargetKind, ...]:
-    """The kinds of target that an objective can be trained on.
+def target_kind(objective: str) -> TargetKind:
+    """The kind of target that an objective is for: two classes, two or more, or numbers.
 
     Raises
     ------
@@ -139,17 +139,19 @@ def target_kinds(objective: str) -> tuple[TargetKind, ...]:
         For objectives that are not supported.
     """
     family = objective.partition(":")[0]
-    if family == "binary":
-        return (TargetKind.BINARY,)
-    if family == "multi":
-        return (TargetKind.MULTICLASS, TargetKind.BINARY)
-    if objective == "reg:logistic" or family in ("reg", "count"):
-        return (TargetKind.REGRESSION,)
-    msg = (
-        f"{WHERE}: objective: {objective!r} is not supported; "
-        "use a binary:, multi:, reg: or count: objective"
-    )
-    raise ConfigError(msg)
+    kinds = {
+        "binary": TargetKind.BINARY,
+        "multi": TargetKind.MULTICLASS,
+        "reg": TargetKind.REGRESSION,
+        "count": TargetKind.REGRESSION,
+    }
+    if family not in kinds:
+        msg = (
+            f"{WHERE}: objective: {objective!r} is not supported; "
+            "use a binary:, multi:, reg: or count: objective"
+        )
+        raise ConfigError(msg)
+    return kinds[family]
 
 
 def with_defaults(settings: BoosterSettings, kind: TargetKind) -> BoosterSettings:

@@ -13,7 +13,8 @@ import attrs
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.loop import run_visits
-from batchtrainingbooster.core.preparation import parse_request, prepare
+from batchtrainingbooster.core.preparation import prepare
+from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest
 from batchtrainingbooster.data.reader import StagedSource

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
-from batchtrainingbooster.backends.registry import load_backend
 from batchtrainingbooster.backends.settings import BoosterSettings, Problem
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.loop import RunPlan, RunState
 from batchtrainingbooster.core.metrics import is_maximized
-from batchtrainingbooster.core.parsing import copy_of, parse_schedule, parse_training
-from batchtrainingbooster.core.schedules import Schedule
+from batchtrainingbooster.core.request import Request
 from batchtrainingbooster.core.stopping import Patience
 from batchtrainingbooster.core.table import FeatureKind, TableSchema, TargetKind
 from batchtrainingbooster.core.weights import class_weights
 from batchtrainingbooster.data.columns import Source, check_same_columns, choose_columns
 from batchtrainingbooster.data.profile import Profile, profile, weighted_mean
-from batchtrainingbooster.data.staging import StagingJob, schema_of
+from batchtrainingbooster.data.staging import schema_of
+from batchtrainingbooster.data.writing import StagingJob
 from batchtrainingbooster.errors import ConfigError, DataError
 from batchtrainingbooster.model.boosted_model import BoostedModel, ModelInfo
 
@@ -31,87 +28,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 logger = logging.getLogger(__name__)
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class Request:
-    """The three configs, parsed.
-
-    Attributes
-    ----------
-    backend : module
-        The booster's adapter.
-    settings : BoosterSettings
-    config : TrainingConfig
-    config_lr_scheduler
-        As given: the length of the run, which some schedules need, is not known yet.
-    earlier : BoostedModel, optional
-        The model to continue.
-    given : dict
-        The configs in a form that can be written down.
-    """
-
-    backend: Any
-    settings: BoosterSettings
-    config: TrainingConfig
-    config_lr_scheduler: Any
-    earlier: BoostedModel | None
-    given: dict[str, Any]
-
-    def schedule(self, num_batches: int) -> Schedule:
-        """The learning-rate schedule of a run over this many batches."""
-        return parse_schedule(
-            self.config_lr_scheduler,
-            self.settings.learning_rate,
-            self.backend.DEFAULT_LEARNING_RATE,
-            self.config.num_epochs * num_batches,
-            self.settings.n_estimators,
-        )
-
-
-def parse_request(
-    backend_name: str,
-    config_model: Mapping[str, Any] | None,
-    config_training: Mapping[str, Any] | TrainingConfig | None,
-    config_lr_scheduler: Mapping[str, Any] | Callable[[int], float] | None,
-) -> Request:
-    """The configs, checked as far as they can be without data.
-
-    Raises
-    ------
-    ConfigError
-        For any bad setting.
-    """
-    backend = load_backend(backend_name)
-    settings = backend.parse_settings(copy_of(config_model, "config_model"))
-    config = parse_training(config_training)
-    earlier = _earlier_model(backend_name, config.init_model)
-    if earlier is not None:
-        if settings.objective not in (None, earlier.info.objective):
-            msg = (
-                f"config_model: objective: got {settings.objective!r}, but init_model was trained "
-                f"with {earlier.info.objective!r}"
-            )
-            raise ConfigError(msg)
-        settings = attrs.evolve(settings, objective=earlier.info.objective)
-    if settings.objective is not None:
-        backend.target_kinds(settings.objective)
-    for metric in settings.metrics[-1:]:
-        is_maximized(metric, config.maximize)
-    request = Request(
-        backend=backend,
-        settings=settings,
-        config=config,
-        config_lr_scheduler=config_lr_scheduler,
-        earlier=earlier,
-        given={
-            "config_model": _writable(config_model),
-            "config_training": _writable(config_training),
-            "config_lr_scheduler": _writable(config_lr_scheduler),
-        },
-    )
-    request.schedule(num_batches=1)
-    return request
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -168,19 +84,19 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
     """
     config, backend = request.config, request.backend
     _check_validation(request, valid)
-    if request.earlier is not None and config.feature_columns is None:
-        names = tuple(f.name for f in request.earlier.info.schema.features)
-        config = attrs.evolve(config, feature_columns=names)
+    if request.earlier is not None:
+        config = _with_columns_of(request.earlier, config)
     columns = choose_columns(train, target, config)
     if valid is not None:
         check_same_columns(valid, columns, "valid_dataframe")
-    regression = None
+    wanted = None
     if request.settings.objective is not None:
-        regression = TargetKind.REGRESSION in backend.target_kinds(request.settings.objective)
+        wanted = backend.target_kind(request.settings.objective)
+    regression = None if wanted is None else wanted is TargetKind.REGRESSION
     train_source = Source(train, columns, config.seed)
     look = partial(profile, allow_precision_loss=config.allow_precision_loss)
     found = look(train_source, "train_dataframe", regression=regression)
-    kind = _target_kind(request, found, target)
+    kind = _target_kind(wanted, found, target)
     schema = schema_of(train_source, found, kind)
     if request.earlier is not None:
         schema = _continued(schema, request.earlier)
@@ -214,25 +130,6 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
     )
 
 
-def _earlier_model(backend_name: str, given: Any) -> BoostedModel | None:
-    if given is None:
-        return None
-    model = BoostedModel.load(given) if isinstance(given, str | Path) else given
-    if not isinstance(model, BoostedModel):
-        msg = (
-            f"config_training: init_model: got {type(given).__name__}, "
-            "need a BoostedModel or the folder of one"
-        )
-        raise ConfigError(msg)
-    if model.info.backend != backend_name:
-        msg = (
-            f"config_training: init_model: a model of {model.info.backend} cannot be continued "
-            f"with {backend_name}"
-        )
-        raise ConfigError(msg)
-    return model
-
-
 def _check_validation(request: Request, valid: DataFrame | None) -> None:
     """One validation set or none, and no setting that needs one without it."""
     config = request.config
@@ -252,7 +149,7 @@ def _check_validation(request: Request, valid: DataFrame | None) -> None:
         )
 
 
-def _target_kind(request: Request, found: Profile, target: str) -> TargetKind:
+def _target_kind(wanted: TargetKind | None, found: Profile, target: str) -> TargetKind:
     """Binary, multiclass or regression, from the target's values and the objective.
 
     Raises
@@ -262,29 +159,37 @@ def _target_kind(request: Request, found: Profile, target: str) -> TargetKind:
     ConfigError
         If the objective is for another kind of target.
     """
-    objective, n_classes = request.settings.objective, len(found.classes)
-    if found.bins is None and n_classes == 1:
+    if found.bins is not None:
+        return TargetKind.REGRESSION
+    n_classes = len(found.classes)
+    if n_classes == 1:
         msg = (
             f"train_dataframe: target {target!r} has the single class {found.classes[0]!r}; "
             "there is nothing to learn"
         )
         raise DataError(msg)
-    if found.bins is not None:
-        return TargetKind.REGRESSION
-    kind = TargetKind.BINARY if n_classes == 2 else TargetKind.MULTICLASS
-    if objective is None:
-        return kind
-    kinds = request.backend.target_kinds(objective)
-    if objective.startswith("multi") and TargetKind.MULTICLASS in kinds:
-        return TargetKind.MULTICLASS
-    if kind not in kinds:
+    if wanted is TargetKind.BINARY and n_classes > 2:
         shown = ", ".join(repr(label) for label in found.classes[:5])
         msg = (
-            f"config_model: objective: {objective!r} is for {kinds[0]} targets, but {target!r} has "
-            f"{n_classes:,} classes ({shown}{', ...' if n_classes > 5 else ''})"
+            f"config_model: objective: it is for two classes, but {target!r} has {n_classes:,} "
+            f"({shown}{', ...' if n_classes > 5 else ''}); leave it out, or name another"
         )
         raise ConfigError(msg)
-    return kind
+    return wanted or (TargetKind.BINARY if n_classes == 2 else TargetKind.MULTICLASS)
+
+
+def _with_columns_of(earlier: BoostedModel, config: TrainingConfig) -> TrainingConfig:
+    """The settings with an earlier model's features, in its order, where they are not given."""
+    features = earlier.info.schema.features
+    names = [feature.name for feature in features]
+    given = config.feature_columns or tuple(names)
+    ordered = sorted(given, key=lambda name: names.index(name) if name in names else len(names))
+    categorical = config.categorical_columns
+    if categorical is None:
+        categorical = tuple(
+            f.name for f in features if f.kind is FeatureKind.CATEGORICAL and f.name in given
+        )
+    return attrs.evolve(config, feature_columns=tuple(ordered), categorical_columns=categorical)
 
 
 def _continued(schema: TableSchema, earlier: BoostedModel) -> TableSchema:
@@ -403,16 +308,3 @@ def _log_inferred(
         shown = zip(target.classes, weights.tolist(), strict=True)
         text = ", ".join(f"{label!r}: {weight:.4g}" for label, weight in list(shown)[:20])
         logger.info("Class weights: %s", text)
-
-
-def _writable(config: Any) -> Any:
-    """Settings as JSON can hold them; objects by their name."""
-    if isinstance(config, TrainingConfig):
-        config = attrs.asdict(config, recurse=False)
-    if isinstance(config, Mapping):
-        return {str(key): _writable(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [_writable(value) for value in config]
-    if config is None or isinstance(config, str | int | float | bool):
-        return config
-    return getattr(config, "__qualname__", repr(config))

@@ -10,7 +10,7 @@ so the few columns that they need are kept by Spark meanwhile, and released.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,34 +20,16 @@ from pyspark.sql import functions as F
 
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.table import FeatureKind
+from batchtrainingbooster.data.bins import Bins, overview_of, quantile_bins, stratum_bin
 from batchtrainingbooster.data.columns import Source, label_is_numeric
+from batchtrainingbooster.data.faults import fault_bits, refuse_faults
 from batchtrainingbooster.errors import DataError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 N_CELLS = 256
-MAX_CLASSES_OF_A_NUMBER = 20
 MAX_PROFILE_ROWS = 5_000_000
-N_BINS = 10
-_SAMPLED_LABELS = 50_000
-
-_INFINITE, _INEXACT, _BAD_WEIGHT, _INFINITE_LABEL = 1, 2, 4, 8
-
-
-@attrs.frozen
-class Bins:
-    """Quantile bins of a regression target.
-
-    Attributes
-    ----------
-    edges : tuple of float
-        Upper edges, included, of all bins but the last.
-    median : float
-    """
-
-    edges: tuple[float, ...]
-    median: float
 
 
 @attrs.frozen(eq=False)
@@ -93,14 +75,6 @@ def cell_of(row_hash: Column) -> Column:
     return F.pmod(F.hash(row_hash), F.lit(N_CELLS))
 
 
-def stratum_bin(label: Column, edges: Sequence[float]) -> Column:
-    """Number of the quantile bin of a regression target."""
-    number = F.lit(0)
-    for edge in edges:
-        number = number + F.when(label > F.lit(edge), 1).otherwise(0)
-    return number.cast("int")
-
-
 def profile(
     source: Source,
     where: str,
@@ -137,12 +111,12 @@ def profile(
     narrow = _narrow(source, allow_precision_loss=allow_precision_loss)
     with _kept(narrow) if several else _as_is(narrow) as frame:
         if several:
-            overview = _overview(frame)
+            overview = overview_of(frame)
             _check_counts(overview["n"], overview["n_null"], source, where)
             if regression is None:
                 regression = not overview["looks_like_classes"]
             if regression:
-                bins = _quantile_bins(frame, overview["n_distinct"])
+                bins = quantile_bins(frame, overview["n_distinct"])
         rows = _aggregate(frame, source, bins)
     return _collect(rows, source, where, bins)
 
@@ -150,41 +124,15 @@ def profile(
 def _narrow(source: Source, *, allow_precision_loss: bool) -> DataFrame:
     """Only what the questions need: label, hash, weight, faults, sizes, categories."""
     columns = source.columns
-    faults = _flag([source.is_infinite(i) for i in source.can_be_infinite()], _INFINITE)
-    if not allow_precision_loss:
-        inexact = _flag([source.is_inexact(i) for i in source.can_be_inexact()], _INEXACT)
-        faults = faults.bitwiseOR(inexact)
-    if columns.weight is not None:
-        faults = faults.bitwiseOR(_flag([_is_bad_weight(source)], _BAD_WEIGHT))
-    label = source.label
-    if label_is_numeric(source.types[len(columns.features)]):
-        infinite = F.coalesce(F.abs(label.cast("double")) == float("inf"), F.lit(False))
-        faults = faults.bitwiseOR(_flag([infinite], _INFINITE_LABEL))
+    faults = fault_bits(source, allow_precision_loss=allow_precision_loss)
     return source.frame.select(
-        label.alias("label"),
+        source.label.alias("label"),
         source.row_hash.alias("row_hash"),
         source.weight.alias("weight"),
         faults.alias("faults"),
         *[source.array_size(i).alias(f"s{i}") for i in columns.of_kind(FeatureKind.ARRAY)],
         *[source.category(i).alias(f"k{i}") for i in columns.of_kind(FeatureKind.CATEGORICAL)],
     )
-
-
-def _is_bad_weight(source: Source) -> Column:
-    weight = source.weight
-    fine = (weight >= 0) & (weight < float("inf"))
-    return ~F.coalesce(fine, F.lit(False))
-
-
-def _flag(conditions: list[Column], bit: int) -> Column:
-    """``bit`` where any of the conditions holds, else 0; a balanced tree, as there may be many."""
-    if not conditions:
-        return F.lit(0)
-    while len(conditions) > 1:
-        pairs = zip(conditions[::2], conditions[1::2], strict=False)
-        odd = conditions[-1:] if len(conditions) % 2 else []
-        conditions = [a | b for a, b in pairs] + odd
-    return F.when(conditions[0], bit).otherwise(0)
 
 
 @contextmanager
@@ -199,48 +147,6 @@ def _kept(frame: DataFrame) -> Iterator[DataFrame]:
 @contextmanager
 def _as_is(frame: DataFrame) -> Iterator[DataFrame]:
     yield frame
-
-
-def _overview(frame: DataFrame) -> dict[str, Any]:
-    """Size and shape of a numeric target."""
-    number = F.col("label").cast("double")
-    row = frame.agg(
-        F.count(F.lit(1)).alias("n"),
-        F.count_if(F.col("label").isNull()).alias("n_null"),
-        F.approx_count_distinct("label", 0.01).alias("n_labels"),
-        F.approx_count_distinct("row_hash", 0.01).alias("n_distinct"),
-        F.min(number % 1 == 0).alias("whole"),
-    ).collect()[0]
-    whole = bool(row["whole"])
-    return {
-        "n": row["n"],
-        "n_null": row["n_null"],
-        "n_distinct": row["n_distinct"],
-        "looks_like_classes": whole and row["n_labels"] <= MAX_CLASSES_OF_A_NUMBER,
-    }
-
-
-def _quantile_bins(frame: DataFrame, n_distinct: int) -> Bins:
-    """Quantiles of the target over a sample of rows that is drawn by their hashes.
-
-    Spark's own approximate quantiles depend on the partitioning; this sample does not.
-    """
-    every = max(1, n_distinct // _SAMPLED_LABELS)
-    rows = (
-        frame.where(F.pmod("row_hash", F.lit(every)) == 0)
-        .groupBy(F.col("label").cast("float").cast("double").alias("label"))
-        .agg(F.count(F.lit(1)).alias("n"))
-        .collect()
-    )
-    rows = sorted((row["label"], row["n"]) for row in rows)
-    values = np.array([value for value, _ in rows])
-    cumulative = np.cumsum([n for _, n in rows])
-
-    def quantile(q: float) -> float:
-        return float(values[np.searchsorted(cumulative, q * cumulative[-1])])
-
-    edges = sorted({quantile(i / N_BINS) for i in range(1, N_BINS)} - {float(values[-1])})
-    return Bins(tuple(edges), quantile(0.5))
 
 
 def _aggregate(frame: DataFrame, source: Source, bins: Bins | None) -> list[Any]:
@@ -314,7 +220,7 @@ def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> 
     cells = [row for row in rows if row["feature"] == -1]
     n_null = sum(row["n"] for row in cells if row["stratum"] is None)
     _check_counts(sum(row["n"] for row in cells), n_null, source, where)
-    _check_faults(cells, source, where)
+    refuse_faults((row["faults"] for row in cells), source, where)
     if bins is None:
         classes = tuple(sorted({row["stratum"] for row in cells}))
         index = {label: i for i, label in enumerate(classes)}
@@ -385,49 +291,6 @@ def _check_counts(n: int, n_null: int, source: Source, where: str) -> None:
             " drop or fill them"
         )
         raise DataError(msg)
-
-
-def _check_faults(cells: list[Any], source: Source, where: str) -> None:
-    """Name the columns at fault; only then is the DataFrame looked at once more."""
-    faults = 0
-    for row in cells:
-        faults |= row["faults"]
-    if faults & _BAD_WEIGHT:
-        n = source.frame.where(_is_bad_weight(source)).count()
-        msg = (
-            f"{where}: weight_column {source.columns.weight!r} is negative, infinite or null in "
-            f"{n:,} rows; weights must be numbers >= 0"
-        )
-        raise DataError(msg)
-    if faults & _INFINITE_LABEL:
-        msg = f"{where}: target {source.columns.target!r} holds infinite values"
-        raise DataError(msg)
-    if faults & _INFINITE:
-        conditions = {i: source.is_infinite(i) for i in source.can_be_infinite()}
-        msg = (
-            f"{where}: infinite values (in float32) in {_count_by_column(source, conditions)}; "
-            "replace them, or make them null, which is missing"
-        )
-        raise DataError(msg)
-    if faults & _INEXACT:
-        conditions = {i: source.is_inexact(i) for i in source.can_be_inexact()}
-        msg = (
-            f"{where}: integers that float32 cannot hold exactly in "
-            f"{_count_by_column(source, conditions)}; leave out identifiers, name the column in "
-            "categorical_columns, or accept rounding with allow_precision_loss=True"
-        )
-        raise DataError(msg)
-
-
-def _count_by_column(source: Source, conditions: dict[int, Column]) -> str:
-    counts = source.frame.agg(
-        *[F.count_if(condition).alias(f"n{i}") for i, condition in conditions.items()]
-    ).collect()[0]
-    return ", ".join(
-        f"{source.columns.features[i].name!r} ({counts[f'n{i}']:,} rows)"
-        for i in conditions
-        if counts[f"n{i}"]
-    )
 
 
 def weighted_mean(found: Profile) -> float:

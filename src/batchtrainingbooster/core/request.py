@@ -1,0 +1,131 @@
+"""The three configs of a call, checked as far as they can be without data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from batchtrainingbooster.backends.registry import load_backend
+from batchtrainingbooster.backends.settings import BoosterSettings
+from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.metrics import is_maximized
+from batchtrainingbooster.core.parsing import copy_of, parse_schedule, parse_training
+from batchtrainingbooster.core.schedules import Schedule
+from batchtrainingbooster.errors import ConfigError
+from batchtrainingbooster.model.boosted_model import BoostedModel
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Request:
+    """The three configs, parsed.
+
+    Attributes
+    ----------
+    backend : module
+        The booster's adapter.
+    settings : BoosterSettings
+    config : TrainingConfig
+    config_lr_scheduler
+        As given: the length of the run, which some schedules need, is not known yet.
+    earlier : BoostedModel, optional
+        The model to continue.
+    given : dict
+        The configs in a form that can be written down.
+    """
+
+    backend: Any
+    settings: BoosterSettings
+    config: TrainingConfig
+    config_lr_scheduler: Any
+    earlier: BoostedModel | None
+    given: dict[str, Any]
+
+    def schedule(self, num_batches: int) -> Schedule:
+        """The learning-rate schedule of a run over this many batches."""
+        return parse_schedule(
+            self.config_lr_scheduler,
+            self.settings.learning_rate,
+            self.backend.DEFAULT_LEARNING_RATE,
+            self.config.num_epochs * num_batches,
+            self.settings.n_estimators,
+        )
+
+
+def parse_request(
+    backend_name: str,
+    config_model: Mapping[str, Any] | None,
+    config_training: Mapping[str, Any] | TrainingConfig | None,
+    config_lr_scheduler: Mapping[str, Any] | Callable[[int], float] | None,
+) -> Request:
+    """The configs, checked as far as they can be without data.
+
+    Raises
+    ------
+    ConfigError
+        For any bad setting.
+    """
+    backend = load_backend(backend_name)
+    settings = backend.parse_settings(copy_of(config_model, "config_model"))
+    config = parse_training(config_training)
+    earlier = _earlier_model(backend_name, config.init_model)
+    if earlier is not None:
+        if settings.objective not in (None, earlier.info.objective):
+            msg = (
+                f"config_model: objective: got {settings.objective!r}, but init_model was trained "
+                f"with {earlier.info.objective!r}"
+            )
+            raise ConfigError(msg)
+        settings = attrs.evolve(settings, objective=earlier.info.objective)
+    if settings.objective is not None:
+        backend.target_kind(settings.objective)
+    for metric in settings.metrics[-1:]:
+        is_maximized(metric, config.maximize)
+    request = Request(
+        backend=backend,
+        settings=settings,
+        config=config,
+        config_lr_scheduler=config_lr_scheduler,
+        earlier=earlier,
+        given={
+            "config_model": _writable(config_model),
+            "config_training": _writable(config_training),
+            "config_lr_scheduler": _writable(config_lr_scheduler),
+        },
+    )
+    request.schedule(num_batches=1)
+    return request
+
+
+def _earlier_model(backend_name: str, given: Any) -> BoostedModel | None:
+    if given is None:
+        return None
+    model = BoostedModel.load(given) if isinstance(given, str | Path) else given
+    if not isinstance(model, BoostedModel):
+        msg = (
+            f"config_training: init_model: got {type(given).__name__}, "
+            "need a BoostedModel or the folder of one"
+        )
+        raise ConfigError(msg)
+    if model.info.backend != backend_name:
+        msg = (
+            f"config_training: init_model: a model of {model.info.backend} cannot be continued "
+            f"with {backend_name}"
+        )
+        raise ConfigError(msg)
+    return model
+
+
+def _writable(config: Any) -> Any:
+    """Settings as JSON can hold them; objects by their name."""
+    if isinstance(config, TrainingConfig):
+        config = attrs.asdict(config, recurse=False)
+    if isinstance(config, Mapping):
+        return {str(key): _writable(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [_writable(value) for value in config]
+    if config is None or isinstance(config, str | int | float | bool):
+        return config
+    return getattr(config, "__qualname__", repr(config))
