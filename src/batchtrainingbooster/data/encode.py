@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.table import Feature, FeatureKind
 from batchtrainingbooster.errors import DataError
 
-Columns = Mapping[str, pa.ChunkedArray]
+logger = logging.getLogger(__name__)
 
 
 def fill_matrix(
@@ -50,6 +51,17 @@ def fill_matrix(
                 matrix[rows, j : j + feature.width] = _array_values(column, feature)
         j += feature.width
     return unseen
+
+
+def log_unseen(features: Sequence[Feature], unseen: Sequence[int]) -> None:
+    """Say which columns hold values that are in no dictionary, and how many."""
+    for feature, count in zip(features, unseen, strict=True):
+        if count:
+            logger.warning(
+                "Column %r: %d values are in no training row; they count as missing",
+                feature.name,
+                count,
+            )
 
 
 def to_float32(column: pa.ChunkedArray, name: str) -> np.ndarray:

@@ -31,6 +31,7 @@ class Folder:
     """
 
     def __init__(self, location: str) -> None:
+        location = location.removeprefix("file://")
         scheme = _SCHEME.match(location)
         if scheme is None:
             path = str(Path(location).expanduser().absolute())

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import FeatureKind
-from batchtrainingbooster.data.encode import fill_matrix
+from batchtrainingbooster.data.encode import fill_matrix, log_unseen
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest, Part
 from batchtrainingbooster.errors import StagingError
-
-logger = logging.getLogger(__name__)
 
 REFERENCE_ROWS = 100_000
 
@@ -127,12 +123,7 @@ class StagedSource:
             label[rows] = table["label"].to_numpy()
             if weight is not None:
                 weight[rows] = table["weight"].to_numpy()
-        for feature, count in zip(features, unseen.tolist(), strict=True):
-            if count:
-                logger.warning(
-                    "Column %r: %d values are in no training row; they count as missing",
-                    feature.name, count,
-                )  # fmt: skip
+        log_unseen(features, unseen.tolist())
         checksum = int(every.view(np.uint64).sum(dtype=np.uint64)) if n_rows else 0
         return Batch(matrix, label, self._weights(label, weight)), checksum
 

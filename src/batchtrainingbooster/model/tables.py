@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchtrainingbooster.core.table import TableSchema
-from batchtrainingbooster.data.encode import fill_matrix
+from batchtrainingbooster.data.encode import fill_matrix, log_unseen
 from batchtrainingbooster.errors import ColumnNotFoundError, DataError
 
 
@@ -75,5 +75,6 @@ def feature_matrix(schema: TableSchema, data: Any) -> np.ndarray:
         raise ColumnNotFoundError.of(missing, available, "predict")
     matrix = np.empty((table.num_rows, schema.n_columns), np.float32, order="F")
     columns = [table.column(name) for name in names]
-    fill_matrix(matrix, slice(None), schema.features, columns)
+    unseen = fill_matrix(matrix, slice(None), schema.features, columns)
+    log_unseen(schema.features, unseen)
     return matrix

@@ -38,8 +38,7 @@ def learning_curve(history: History, metric: str, best: Best | None) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        msg = "matplotlib"
-        raise MissingDependencyError.of(msg, "plots", "Learning curves") from error
+        raise MissingDependencyError.of("matplotlib", "plots", "Learning curves") from error
     figure = Figure(figsize=(9, 6), layout="constrained", dpi=120)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     rows = list(history)
