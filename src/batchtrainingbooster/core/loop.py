@@ -131,7 +131,6 @@ def _train(
             best = Best(value, row.visit, row.round, row.n_rounds)
         without_gain = row.round - (best.round if best else first_round - 1)
         if plan.early_stopping_rounds and without_gain >= plan.early_stopping_rounds:
-            logger.info("Visit %d stopped early, after %d rounds", visit.number + 1, len(rows))
             break
     return rows, best
 
@@ -167,9 +166,18 @@ def _decide(
             for part, values in (("train", last.train), ("valid", last.valid))
             for name, value in values.items()
         ),
-        f"rolled back to {keep} rounds" if keep < last.n_rounds else f"{keep} rounds in the model",
+        _outcome(keep, last.n_rounds, helped=helped),
     )
     return _cut(state, keep, backend)
+
+
+def _outcome(keep: int, trained: int, *, helped: bool) -> str:
+    """What became of a visit, in words."""
+    if keep == trained:
+        return f"{keep} rounds in the model"
+    if helped:
+        return f"cut to {keep} rounds, its best"
+    return f"no gain: rolled back to {keep} rounds"
 
 
 def _cut(state: RunState, n_rounds: int, backend: Backend) -> RunState:

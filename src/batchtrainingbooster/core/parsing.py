@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from os import PathLike, fspath
 from types import UnionType
@@ -68,7 +68,7 @@ def parse_training(config: Mapping[str, Any] | TrainingConfig | None) -> Trainin
     for key in ("staging_dir", "run_dir"):
         if isinstance(values.get(key), PathLike):
             values[key] = fspath(values[key])
-    return _build(TrainingConfig, values, "config_training", problems)
+    return build(TrainingConfig, values, "config_training", problems)
 
 
 def parse_schedule(
@@ -99,14 +99,14 @@ def parse_schedule(
     where = "config_lr_scheduler"
     if config is None:
         rate = default_learning_rate if learning_rate is None else learning_rate
-        return _build(schedules.Constant, {"initial_lr": rate}, where, [])
+        return build(schedules.Constant, {"initial_lr": rate}, where)
     if callable(config):
         config = {"kind": config}
     values = copy_of(config, where)
     kind = values.pop("kind", "exponential")
     if callable(kind):
         _no_rate_beside_schedule(learning_rate, None)
-        return _build(schedules.FromCallable, {"function": kind, **values}, where, [])
+        return build(schedules.FromCallable, {"function": kind, **values}, where)
     schedule = schedules.kind_of(kind)
     if "initial_lr" not in values and learning_rate is not None:
         values["initial_lr"] = learning_rate
@@ -114,7 +114,7 @@ def parse_schedule(
     if "total_steps" in built_in and "total_steps" not in values:
         per_round = values.get("per") == "round"
         values["total_steps"] = num_visits * (rounds_per_visit if per_round else 1)
-    built: schedules.Schedule = _build(schedule, values, where, [])
+    built: schedules.Schedule = build(schedule, values, where)
     _no_rate_beside_schedule(learning_rate, values["initial_lr"])
     return built
 
@@ -149,8 +149,24 @@ def copy_of(config: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     return dict(config)
 
 
-def _build(cls: type[T], values: dict[str, Any], where: str, problems: list[str]) -> T:
-    """``cls(**values)`` after strict type checks; all problems in one ConfigError."""
+def build(cls: type[T], values: dict[str, Any], where: str, problems: Sequence[str] = ()) -> T:
+    """``cls(**values)`` of an attrs class, after strict type checks.
+
+    Parameters
+    ----------
+    cls : type
+    values : dict
+    where : str
+        What the values are called in messages.
+    problems : sequence of str
+        Those found before.
+
+    Raises
+    ------
+    ConfigError
+        Listing every unknown key, with the nearest valid one, and every bad value.
+    """
+    problems = list(problems)
     fields = attrs.fields_dict(attrs.resolve_types(cls))  # type: ignore[type-var,arg-type]
     checked: dict[str, Any] = {}
     for key, value in values.items():

@@ -25,10 +25,7 @@ FORMAT_VERSION = 1
 
 def save(model: BoostedModel, path: str | os.PathLike[str]) -> None:
     """See ``BoostedModel.save``."""
-    folder = Path(path).absolute()
-    if folder.exists() and not (folder / METADATA).is_file() and _has_content(folder):
-        msg = f"{folder} exists and is no saved model; name another folder"
-        raise ModelFormatError(msg)
+    folder = check_place(path)
     native_file = load_backend(model.info.backend).NATIVE_FILE
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -52,9 +49,50 @@ def save(model: BoostedModel, path: str | os.PathLike[str]) -> None:
         raise
 
 
+def check_place(path: str | os.PathLike[str]) -> Path:
+    """The folder, if a model may be saved there.
+
+    Raises
+    ------
+    ModelFormatError
+        If it holds something other than a model.
+    """
+    folder = Path(path).absolute()
+    if folder.exists() and not (folder / METADATA).is_file() and _has_content(folder):
+        msg = f"{folder} exists and is no saved model; name another folder"
+        raise ModelFormatError(msg)
+    return folder
+
+
 def load(path: str | os.PathLike[str]) -> BoostedModel:
     """See ``BoostedModel.load``."""
     folder = Path(path)
+    metadata, info = _metadata(folder)
+    history = _structure(_read_json(folder / HISTORY), History, folder / HISTORY)
+    native_file = folder / load_backend(info.backend).NATIVE_FILE
+    try:
+        native = native_file.read_bytes()
+    except OSError as error:
+        msg = f"{native_file} cannot be read: {error}"
+        raise ModelFormatError(msg) from error
+    if hashlib.sha256(native).hexdigest() != metadata.get("native_sha256"):
+        msg = f"{native_file} is not the file that was saved: its SHA-256 differs from {METADATA}"
+        raise ModelFormatError(msg)
+    return BoostedModel(info, native, history)
+
+
+def load_info(path: str | os.PathLike[str]) -> ModelInfo:
+    """What a saved model is, without its trees or its booster.
+
+    Raises
+    ------
+    ModelFormatError
+        If the folder is no model, is damaged, or a newer version wrote it.
+    """
+    return _metadata(Path(path))[1]
+
+
+def _metadata(folder: Path) -> tuple[dict[str, Any], ModelInfo]:
     if not (folder / METADATA).is_file():
         msg = f"{folder} is no saved model: it has no {METADATA}"
         raise ModelFormatError(msg)
@@ -70,17 +108,7 @@ def load(path: str | os.PathLike[str]) -> BoostedModel:
     if info.backend not in BACKENDS:
         msg = f"{folder / METADATA}: backend {info.backend!r} is not known to this version"
         raise ModelFormatError(msg)
-    history = _structure(_read_json(folder / HISTORY), History, folder / HISTORY)
-    native_file = folder / load_backend(info.backend).NATIVE_FILE
-    try:
-        native = native_file.read_bytes()
-    except OSError as error:
-        msg = f"{native_file} cannot be read: {error}"
-        raise ModelFormatError(msg) from error
-    if hashlib.sha256(native).hexdigest() != metadata.get("native_sha256"):
-        msg = f"{native_file} is not the file that was saved: its SHA-256 differs from {METADATA}"
-        raise ModelFormatError(msg)
-    return BoostedModel(info, native, history)
+    return metadata, info
 
 
 def _structure(content: Any, cls: type[Any], file: Path) -> Any:

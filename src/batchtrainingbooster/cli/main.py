@@ -1,0 +1,133 @@
+"""The command line: train, predict, inspect, demo."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+import batchtrainingbooster
+from batchtrainingbooster.errors import BatchTrainingError
+from batchtrainingbooster.logger.logger import setup_logger
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(batchtrainingbooster.__version__, prog_name="batchtrainingbooster")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
+@click.pass_context
+def cli(context: click.Context, *, debug: bool, quiet: bool) -> None:
+    """Train gradient-boosted trees batch by batch from Spark DataFrames."""
+    context.obj = {"debug": debug, "level": "WARNING" if quiet else "INFO"}
+
+
+@cli.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def train(settings: dict[str, str], config: Path) -> None:
+    """Train as the YAML file CONFIG says, and save the model.
+
+    Its keys are those of the Python call, and where to read from: trainer, target_column, train,
+    valid, config_model, config_training, config_lr_scheduler, model_dir, spark.
+    """
+    from batchtrainingbooster.cli.jobs import run_training
+    from batchtrainingbooster.cli.training_file import read_training_file
+
+    setup_logger(settings["level"])
+    click.echo(run_training(read_training_file(config)))
+
+
+@cli.command()
+@click.argument("model", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--input", "source", required=True, help="What to score: a path that Spark reads.")
+@click.option("--format", "source_format", default="parquet", show_default=True)
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the reader.")
+@click.option("--output", required=True, help="Where to write.")
+@click.option("--output-format", default="parquet", show_default=True)
+@click.option(
+    "--mode", type=click.Choice(["error", "overwrite"]), default="error", show_default=True
+)
+@click.pass_obj
+def predict(
+    settings: dict[str, str],
+    model: Path,
+    source: str,
+    source_format: str,
+    options: tuple[str, ...],
+    output: str,
+    output_format: str,
+    mode: str,
+) -> None:
+    """Score a table with the saved MODEL, and write it with its predictions.
+
+    Vectors (probability, rawPrediction) are written as arrays, and to CSV as JSON texts.
+    """
+    from batchtrainingbooster.cli.jobs import run_prediction
+
+    bad = [option for option in options if "=" not in option]
+    if bad:
+        msg = f"got {bad[0]!r}, need KEY=VALUE"
+        raise click.BadParameter(msg, param_hint="--option")
+    setup_logger(settings["level"])
+    reading = dict(option.split("=", 1) for option in options)
+    rows = run_prediction(model, (source, source_format, reading), (output, output_format, mode))
+    click.echo(f"{rows:,} rows scored: {output}")
+
+
+@cli.command()
+@click.argument("path")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def inspect(path: str, *, as_json: bool) -> None:
+    """Describe a saved model or a staged folder at PATH."""
+    from batchtrainingbooster.cli.describe import describe, to_text
+
+    found = describe(path)
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else to_text(found))
+
+
+@cli.command()
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for model, plots and log.",
+)
+@click.pass_obj
+def demo(settings: dict[str, str], output: Path) -> None:
+    """Train on 327,346 real flights: which will be late by more than 15 minutes."""
+    from batchtrainingbooster.cli.demo import run_demo
+
+    output.mkdir(parents=True, exist_ok=True)
+    log = output / "train.log"
+    log.unlink(missing_ok=True)
+    setup_logger(settings["level"], log)
+    click.echo(run_demo(output))
+
+
+def main() -> None:
+    """Run the command line; errors are one line, and their exit code is 1."""
+    debug = "--debug" in sys.argv
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - Spark's own errors, too, are one line here
+        _fail(error, debug=debug)
+    sys.exit(code or 0)
+
+
+def _fail(error: Exception, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    kind = "" if isinstance(error, BatchTrainingError) else f"{type(error).__name__}: "
+    text = " ".join(str(error).partition("\n\nJVM stacktrace")[0].split())
+    click.echo(f"error: {kind}{text}", err=True)
+    sys.exit(1)
