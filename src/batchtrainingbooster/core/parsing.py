@@ -276,4 +276,4 @@ def describe_type(wanted: Any) -> str:
         return f"a list, each item {describe_type(args[0])}"
     if origin is dict:
         return f"a dict of {describe_type(args[0])} to {describe_type(args[1])}"
-    return "a callable"
+    return "a dict" if attrs.has(wanted) else "a callable"
