@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchtrainingbooster.core.batching import RowMemory, assign, num_batches_for, plan_strata
+from batchtrainingbooster.core.visits import batch_order, visit_at
+from batchtrainingbooster.errors import ConfigError
+
+COUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 0)
+
+
+@given(COUNTS, st.integers(1, 12), st.one_of(st.none(), st.floats(0.05, 0.9)))
+def test_every_class_and_the_whole_are_spread_to_within_one_row(counts, num_batches, fraction):
+    try:
+        strata = plan_strata(counts, num_batches, fraction)
+    except ConfigError:
+        held_out = [min(round(n * (fraction or 0)), max(0, n - 1)) for n in counts]
+        assert num_batches > sum(counts) - sum(held_out) or (fraction and not sum(held_out))
+        return
+    table = np.array([s.batch_counts(num_batches) for s in strata])
+    for row, s in zip(table, strata, strict=True):
+        assert row.sum() == s.rows - s.held_out
+        assert row.max() - row.min() <= 1
+    sizes = table.sum(axis=0)
+    assert sizes.max() - sizes.min() <= 1
+    assert sizes.min() >= 1
+
+
+@given(COUNTS, st.integers(1, 12), st.one_of(st.none(), st.floats(0.05, 0.9)))
+def test_ranks_are_assigned_as_planned(counts, num_batches, fraction):
+    try:
+        strata = plan_strata(counts, num_batches, fraction)
+    except ConfigError:
+        return
+    for s in strata:
+        found = assign(np.arange(s.rows), s, num_batches) if s.rows else np.empty(0)
+        assert (found == -1).sum() == s.held_out
+        assert [(found == b).sum() for b in range(num_batches)] == s.batch_counts(num_batches)
+
+
+def test_held_out_rows_are_spaced_evenly():
+    (stratum,) = plan_strata([100], 2, 0.25)
+    found = np.flatnonzero(assign(np.arange(100), stratum, 2) == -1)
+    assert set(np.diff(found)) == {4}
+
+
+def test_no_class_is_held_out_whole():
+    assert [s.held_out for s in plan_strata([1, 2, 100], 1, 0.9)] == [0, 1, 90]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([3, 2], 6), "num_batches: got 6, but there are 5 rows"),
+        (([3, 2], 1, 0.01), "validation_fraction: 0.01 of 5 rows is less than one row"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_strata(*arguments)
+
+
+@given(
+    budget=st.integers(10**4, 10**9),
+    rows=st.integers(1, 10**6),
+    validation=st.integers(0, 10**3),
+    columns=st.integers(1, 100),
+)
+def test_budget_gives_the_fewest_batches_that_fit(budget, rows, validation, columns):
+    row = RowMemory(n_columns=columns, n_outputs=1)
+    if budget < (validation + 1) * row.bytes:
+        with pytest.raises(ConfigError, match=f"{budget:,} bytes do not hold"):
+            num_batches_for(budget, rows, validation, row)
+        return
+    found, words = num_batches_for(budget, rows, validation, row)
+
+    def fits(num_batches):
+        return (-(-rows // num_batches) + validation) * row.bytes <= budget
+
+    assert fits(found)
+    assert found == 1 or not fits(found - 1)
+    assert words.endswith(f"-> {found} batches")
+
+
+@given(st.integers(0, 2**32), st.integers(0, 50), st.integers(1, 40))
+def test_order_is_a_permutation_and_visits_follow_it(seed, epoch, num_batches):
+    order = batch_order(seed, epoch, num_batches)
+    assert sorted(order) == list(range(num_batches))
+    visits = [visit_at(epoch * num_batches + i, seed, num_batches) for i in range(num_batches)]
+    assert [visit.batch for visit in visits] == order
+    assert {visit.epoch for visit in visits} == {epoch}
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    orders = {tuple(batch_order(seed, epoch, 20)) for seed in range(3) for epoch in range(3)}
+    assert len(orders) == 9

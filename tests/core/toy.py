@@ -1,0 +1,74 @@
+"""A booster whose validation metric follows a script, and batches that count their readings."""
+
+import weakref
+
+import numpy as np
+
+from batchtrainingbooster.core.ports import Batch, RoundMetrics
+
+
+class ToyBackend:
+    """A model is the list of (batch, learning rate) that it was trained with, a round each.
+
+    ``script`` gives the validation metric of each round in the order of training; without one,
+    there is no validation metric.
+    """
+
+    def __init__(self, script=None):
+        self.rounds = []
+        self.script = list(script or ())
+        self.has_script = script is not None
+        self.truncations = []
+        self.alive = weakref.WeakSet()
+        self.most_alive = 0
+
+    @property
+    def n_rounds(self):
+        return len(self.rounds)
+
+    def start(self, reference, validation):
+        self.started_with = reference, validation
+
+    def dataset(self, batch):
+        dataset = ToyDataset(int(batch.label[0]))
+        self.alive.add(dataset)
+        self.most_alive = max(self.most_alive, len(self.alive))
+        return dataset
+
+    def boost(self, dataset, learning_rates):
+        for rate in learning_rates:
+            self.rounds.append((dataset.batch, rate))
+            valid = {"other": 0.0, "loss": self.script.pop(0)} if self.has_script else {}
+            yield RoundMetrics({"loss": 0.5}, valid)
+
+    def truncate(self, n_rounds):
+        self.truncations.append(n_rounds)
+        del self.rounds[n_rounds:]
+
+    def to_bytes(self):
+        return repr(self.rounds).encode()
+
+
+class ToyDataset:
+    def __init__(self, batch):
+        self.batch = batch
+
+
+class ToySource:
+    def __init__(self, num_batches, validated=True):
+        self.num_batches = num_batches
+        self.validated = validated
+        self.read = []
+
+    def batch(self, number):
+        self.read.append(number)
+        return self._rows(number)
+
+    def reference(self):
+        return self._rows(-1)
+
+    def validation(self):
+        return self._rows(-2) if self.validated else None
+
+    def _rows(self, label):
+        return Batch(np.zeros((1, 1), np.float32), np.array([label], np.float32))
