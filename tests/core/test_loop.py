@@ -140,6 +140,28 @@ def test_clock_of_the_rate_goes_on_through_a_rollback():
     assert [row.learning_rate for row in state.history] == [1, 1, 0.5, 0.5, 1 / 3, 1 / 3]
 
 
+@pytest.mark.parametrize(
+    ("script", "n_rounds", "best"),
+    [
+        ([9, 9, 9, 9], 3, Best(5, None, None, 3)),
+        ([9, 9, 4, 9], 4, Best(4, 1, 2, 4)),
+    ],
+)
+def test_earlier_model_is_the_one_to_beat(script, n_rounds, best):
+    backend = ToyBackend(script, earlier_rounds=3, earlier_loss=5)
+    state = run_visits(plan(), ToySource(2), backend)
+    assert state.best == best
+    assert backend.n_rounds == n_rounds
+    assert backend.rounds[:3] == [(None, None)] * 3
+
+
+def test_earlier_model_without_a_usable_metric_is_still_kept():
+    backend = ToyBackend([math.nan] * 4, earlier_rounds=3, earlier_loss=math.nan)
+    state = run_visits(plan(), ToySource(2), backend)
+    assert state.best is None
+    assert backend.n_rounds == 3
+
+
 def test_one_dataset_is_alive_at_a_time():
     _, backend, _ = run(list(range(20, 0, -1)), 10)
     assert backend.most_alive == 1

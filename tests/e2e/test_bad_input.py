@@ -145,6 +145,8 @@ CASES = {
         "validation_fraction: valid_dataframe is given too"),
     "early stopping without validation": (None, None, {"model": {"early_stopping_rounds": 3}},
         ConfigError, "early_stopping_rounds: needs validation rows"),
+    "classes weighed twice": (lambda f: f.where("y <> 'class 2'"), None,
+        {"model": {"scale_pos_weight": 3}}, ConfigError, "scale_pos_weight: classes would be weighed twice"),
     "target among the features": (None, None, {"feature_columns": ["a", "y"]}, ConfigError,
         "feature_columns: 'y' is the target"),
     "no such earlier model": (None, None, {"init_model": "nowhere"}, BatchTrainingError,

@@ -18,6 +18,7 @@ import xgboost as xgb
 
 from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem
 from batchtrainingbooster.backends.xgboost_parameters import (
+    CLASS_WEIGHT_KEYS,
     DEFAULT_LEARNING_RATE,
     NAMES,
     base_score,
@@ -33,6 +34,7 @@ NAME = "xgboost"
 NATIVE_FILE = "model.ubj"
 
 __all__ = [
+    "CLASS_WEIGHT_KEYS",
     "DEFAULT_LEARNING_RATE",
     "Backend",
     "Predictor",
@@ -89,6 +91,13 @@ class Backend:
                 )
             if validation is not None:
                 self._validation = self.dataset(validation)
+
+    def validate(self) -> dict[str, float]:
+        """Metrics of the model so far on the validation set; none without a model."""
+        if self._booster is None:
+            return {}
+        with _translated("while validating"):
+            return _parse_metrics(self._booster.eval_set([(self._validation, "valid")])).valid
 
     def dataset(self, batch: Batch) -> xgb.DMatrix:
         """The batch, quantised with the common cuts."""

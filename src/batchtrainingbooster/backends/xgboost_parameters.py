@@ -15,6 +15,9 @@ from batchtrainingbooster.errors import ConfigError
 
 DEFAULT_LEARNING_RATE = 0.3
 
+# Settings of XGBoost that weigh classes, as class_weight does.
+CLASS_WEIGHT_KEYS = ("scale_pos_weight",)
+
 _ALIASES = {
     "eta": "learning_rate",
     "num_boost_round": "n_estimators",

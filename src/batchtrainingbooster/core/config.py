@@ -74,7 +74,7 @@ class TrainingConfig:
     feature_columns : tuple of str, optional
         Default: every column but target and weight.
     categorical_columns : tuple of str, optional
-        Default: the string columns among the features.
+        Integers, booleans or strings to use as categories; other strings are categories too.
     validation_fraction : float, optional
         Share of the training rows, stratified, held out when ``valid_dataframe`` is None.
     allow_precision_loss : bool

@@ -77,11 +77,17 @@ class RunState:
 
 def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState:
     """Train batch after batch; the model is left in ``backend``, cut at its best round."""
-    state = RunState(initial_rounds=backend.n_rounds)
     validation = source.validation()
     has_validation = validation is not None
     backend.start(source.reference(), validation)
     del validation
+    state = RunState(initial_rounds=backend.n_rounds)
+    if has_validation and backend.n_rounds:
+        # An earlier model is the one to beat.
+        value = list(backend.validate().values())[-1]
+        if plan.patience.improves(value, None):
+            state = attrs.evolve(state, best=Best(value, None, None, backend.n_rounds))
+        logger.info("The earlier model's validation metric: %.6g", value)
     num_visits = plan.num_epochs * source.num_batches
     while state.stop_reason is None:
         visit = visit_at(state.visit, plan.seed, source.num_batches)
@@ -129,7 +135,7 @@ def _train(
         value = list(metrics.valid.values())[-1]
         if within_visit.improves(value, best):
             best = Best(value, row.visit, row.round, row.n_rounds)
-        without_gain = row.round - (best.round if best else first_round - 1)
+        without_gain = row.n_rounds - (best.n_rounds if best else first_n_rounds)
         if plan.early_stopping_rounds and without_gain >= plan.early_stopping_rounds:
             break
     return rows, best
@@ -202,7 +208,5 @@ def _say(state: RunState) -> str:
     if state.best is None:
         return "no validation set, so every visit was kept"
     best = state.best
-    return (
-        f"best validation metric {best.value:.6g} at visit {best.visit + 1}, "
-        f"{best.n_rounds} rounds in the model"
-    )
+    where = "of the earlier model" if best.visit is None else f"at visit {best.visit + 1}"
+    return f"best validation metric {best.value:.6g} {where}, {best.n_rounds} rounds in the model"

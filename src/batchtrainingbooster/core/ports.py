@@ -69,6 +69,10 @@ class Backend(Protocol):
         """Take what stays the same for the whole run."""
         ...
 
+    def validate(self) -> dict[str, float]:
+        """Metrics of the model so far on the validation set, the deciding one last."""
+        ...
+
     def dataset(self, batch: Batch) -> Any:
         """The booster's own dataset of a batch."""
         ...

@@ -109,7 +109,7 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
         )
         valid_found = _align_validation(valid_found, found, schema, target)
     settings = backend.with_defaults(request.settings, kind)
-    weights = _class_weights(config, found, kind)
+    weights = _class_weights(request, found, kind)
     _log_inferred(request, settings, schema, weights)
     problem = _problem(request, schema, found, weights)
     return Prepared(
@@ -252,12 +252,27 @@ def _align_validation(valid: Profile, train: Profile, schema: TableSchema, targe
     return attrs.evolve(valid, classes=schema.target.classes, counts=counts)
 
 
-def _class_weights(config: TrainingConfig, found: Profile, kind: TargetKind) -> np.ndarray | None:
+def _class_weights(request: Request, found: Profile, kind: TargetKind) -> np.ndarray | None:
+    """Weight by class; None where all are 1.
+
+    Raises
+    ------
+    ConfigError
+        If the weights do not fit the target, or would be applied twice.
+    """
+    config = request.config
     if kind is TargetKind.REGRESSION:
         if isinstance(config.class_weight, dict):
             msg = "config_training: class_weight: a regression target has no classes"
             raise ConfigError(msg)
         return None
+    twice = [key for key in request.backend.CLASS_WEIGHT_KEYS if key in request.settings.params]
+    if twice and config.class_weight is not None:
+        msg = (
+            f"config_model: {twice[0]}: classes would be weighed twice, as class_weight is "
+            f"{config.class_weight!r}; leave it out, or set class_weight=None in config_training"
+        )
+        raise ConfigError(msg)
     counts = found.counts.sum(axis=1).tolist()
     weights = class_weights(config.class_weight, found.classes, counts)
     return None if (weights == 1).all() else weights

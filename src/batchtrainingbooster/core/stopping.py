@@ -23,17 +23,17 @@ class Best:
     ----------
     value : float
         Validation metric at that point.
-    visit : int
-        Visit, from 0.
-    round : int
-        Round, numbered over the whole run, from 0.
+    visit : int, optional
+        Visit, from 0; None is the earlier model that the run continues.
+    round : int, optional
+        Round, numbered over the whole run, from 0; None as for ``visit``.
     n_rounds : int
         Rounds in the model at that point: where to cut it.
     """
 
     value: float
-    visit: int
-    round: int
+    visit: int | None
+    round: int | None
     n_rounds: int
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.table import FeatureKind, TargetKind
 from batchtrainingbooster.errors import ColumnNotFoundError, DataError
 from batchtrainingbooster.model import links
@@ -76,6 +77,8 @@ def _scorer(
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """What runs on the executors; it holds the model and its backend, not the training loop."""
     info = model.info
+    # Without the history, which may be long.
+    model = type(model)(info, model.native, History())
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         classes = pa.array(list(info.schema.target.classes)) if model.classes else None

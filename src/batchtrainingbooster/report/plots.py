@@ -64,7 +64,7 @@ def learning_curve(history: History, metric: str, best: Best | None) -> Figure:
                 color="#666666",
                 xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
             )  # fmt: skip
-    if best is not None:
+    if best is not None and best.round is not None:
         upper.plot(
             best.round + 1, best.value, "o", color=_BEST,
             label=f"best: {best.value:.5g} at round {best.round + 1}",
