@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtrainingbooster.core.batching import RowMemory, assign, num_batches_for, plan_strata
+from batchtrainingbooster.core.batching import (
+    MAX_NUM_BATCHES,
+    OVERHEAD_BYTES,
+    RowMemory,
+    Stratum,
+    assign,
+    num_batches_for,
+    plan_strata,
+)
+from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.visits import batch_order, visit_at
 from batchtrainingbooster.errors import ConfigError
 
@@ -39,6 +48,20 @@ def test_ranks_are_assigned_as_planned(counts, num_batches, fraction):
         assert [(found == b).sum() for b in range(num_batches)] == s.batch_counts(num_batches)
 
 
+def test_plan_and_assignment_by_hand():
+    strata = plan_strata([7, 0, 5], 3, 0.4)
+    assert strata == [Stratum(7, 3, 0), Stratum(0, 0, 1), Stratum(5, 2, 1)]
+    assert [s.batch_counts(3) for s in strata] == [[2, 1, 1], [0, 0, 0], [1, 1, 1]]
+    assert assign(np.arange(7), strata[0], 3).tolist() == [0, 1, -1, 2, -1, 0, -1]
+    assert assign(np.arange(5), strata[2], 3).tolist() == [1, 2, -1, 0, -1]
+
+
+def test_assignment_of_a_row_does_not_depend_on_those_beside_it():
+    (stratum,) = plan_strata([50], 4, 0.3)
+    whole = assign(np.arange(50), stratum, 4)
+    assert [int(assign(np.array([rank]), stratum, 4)[0]) for rank in range(50)] == whole.tolist()
+
+
 def test_held_out_rows_are_spaced_evenly():
     (stratum,) = plan_strata([100], 2, 0.25)
     found = np.flatnonzero(assign(np.arange(100), stratum, 2) == -1)
@@ -69,27 +92,62 @@ def test_plans_that_cannot_be_are_refused(arguments, message):
 )
 def test_budget_gives_the_fewest_batches_that_fit(budget, rows, validation, columns):
     row = RowMemory(n_columns=columns, n_outputs=1)
-    if budget < (validation + 1) * row.bytes:
-        with pytest.raises(ConfigError, match=f"{budget:,} bytes do not hold"):
+    if budget < OVERHEAD_BYTES + (validation + 1) * row.bytes:
+        with pytest.raises(ConfigError, match=f"{budget:,} bytes do not hold 128,000,000 of"):
+            num_batches_for(budget, rows, validation, row)
+        return
+
+    def fits(num_batches):
+        return (-(-rows // num_batches) + validation) * row.bytes + OVERHEAD_BYTES <= budget
+
+    if not fits(MAX_NUM_BATCHES):
+        with pytest.raises(ConfigError, match="99,999 are the most"):
             num_batches_for(budget, rows, validation, row)
         return
     found, words = num_batches_for(budget, rows, validation, row)
-
-    def fits(num_batches):
-        return (-(-rows // num_batches) + validation) * row.bytes <= budget
-
     assert fits(found)
     assert found == 1 or not fits(found - 1)
     assert words.endswith(f"-> {found} batches")
 
 
+def test_memory_of_a_row_by_hand():
+    # Matrix, fields, two quantised copies, gradients and margins.
+    assert RowMemory(n_columns=28, n_outputs=1).bytes == 28 * 4 + 24 + 28 * 2 + 12
+    assert RowMemory(n_columns=1, n_outputs=7).bytes == 4 + 24 + 2 + 7 * 12
+
+
+def test_budget_in_words():
+    row = RowMemory(n_columns=10, n_outputs=1)
+    budget = OVERHEAD_BYTES + 110 * row.bytes
+    found, words = num_batches_for(budget, 1000, 10, row)
+    assert found == 10
+    assert words == (
+        f"1,000 rows x 96 bytes in ({budget:,} bytes - {OVERHEAD_BYTES:,} overhead "
+        "- 10 validation rows x 96 bytes) -> 10 batches"
+    )
+    assert num_batches_for(budget, 1000, 109, row)[0] == 1000
+    with pytest.raises(ConfigError, match="110 validation rows of 96 bytes each"):
+        num_batches_for(budget, 1000, 110, row)
+
+
+def test_batches_are_no_more_than_can_be_named():
+    row = RowMemory(n_columns=1, n_outputs=1)
+    budget = OVERHEAD_BYTES + row.bytes
+    assert num_batches_for(budget, MAX_NUM_BATCHES, 0, row)[0] == MAX_NUM_BATCHES
+    assert TrainingConfig(num_batches=MAX_NUM_BATCHES).num_batches == MAX_NUM_BATCHES
+    with pytest.raises(ConfigError, match="would take 100,000 batches, and 99,999 are the most"):
+        num_batches_for(budget, MAX_NUM_BATCHES + 1, 0, row)
+
+
 @given(st.integers(0, 2**32), st.integers(0, 50), st.integers(1, 40))
 def test_order_is_a_permutation_and_visits_follow_it(seed, epoch, num_batches):
     order = batch_order(seed, epoch, num_batches)
+    assert order == batch_order(seed, epoch, num_batches)
     assert sorted(order) == list(range(num_batches))
     visits = [visit_at(epoch * num_batches + i, seed, num_batches) for i in range(num_batches)]
     assert [visit.batch for visit in visits] == order
     assert {visit.epoch for visit in visits} == {epoch}
+    assert [visit.number % num_batches for visit in visits] == list(range(num_batches))
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():

@@ -1,15 +1,19 @@
 # ruff: noqa: E501 - the cases are a table
+import logging
 import math
+import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from toy import ToyBackend, ToySource
 
 from batchtrainingbooster.core.loop import RunPlan, run_visits
-from batchtrainingbooster.core.schedules import Constant, Exponential, FromCallable
+from batchtrainingbooster.core.schedules import Constant, Exponential, FromCallable, Plateau
 from batchtrainingbooster.core.stopping import Best, Patience, StopReason
 from batchtrainingbooster.core.visits import batch_order
+from batchtrainingbooster.errors import BackendError
 
 
 def plan(**changes):
@@ -57,6 +61,24 @@ TABLE = {
     "larger is better": ([1, 2, 1, 1, 3, 2], {"maximize": True}, 3, 3, "completed", [0, 1, 4]),
     "not a number never helps": ([math.nan, math.nan, 5, 4], {}, 2, 2, "completed", [2, 3]),
     "never a number leaves no model": ([math.nan] * 4, {}, 2, 0, "completed", []),
+    "last keeps what was never a number": ([math.nan] * 4, {"warm_restart": "last"}, 2, 4,
+        "completed", [0, 1, 2, 3]),
+    "not a number within a visit is passed over": ([5, math.nan, 4, math.nan], {}, 2, 3, "completed",
+        [0, 1, 2]),
+    "a visit that is not a number is dropped": ([5, 4, math.nan, math.nan, 3, 2], {}, 3, 4,
+        "completed", [0, 1, 4, 5]),
+    "visits that are not a number use up patience": ([5, 4] + [math.nan] * 4 + [1, 1],
+        {"max_patience": 2}, 3, 2, "patience", [0, 1]),
+    "infinity can be improved": ([math.inf, math.inf, 5, 4], {}, 2, 4, "completed", [0, 1, 2, 3]),
+    "a gain of just min_delta helps": ([5, 4, 3, 3], {"min_delta": 1}, 2, 3, "completed", [0, 1, 2]),
+    "small gains add up": ([8, 8, 7.4, 7.4, 6.8, 6.8], {"min_delta": 1}, 3, 2, "completed", [0, 4]),
+    "min_delta where larger is better": ([1, 2, 2.5, 2.5, 3, 3], {"maximize": True, "min_delta": 1},
+        3, 3, "completed", [0, 1, 4]),
+    "min_delta does not count within a visit": ([5, 4.9], {"min_delta": 1}, 1, 2, "completed", [0, 1]),
+    "last has patience too": ([5, 4, 6, 6, 6, 6, 1, 1], {"warm_restart": "last", "max_patience": 2},
+        3, 2, "patience", [0, 1]),
+    "last improves on visits that did not help": ([5, 4, 6, 6, 3, 4], {"warm_restart": "last"}, 3, 5,
+        "completed", [0, 1, 2, 3, 4]),
 }  # fmt: skip
 
 
@@ -91,7 +113,7 @@ def test_early_stopping_with_last_keeps_the_best_round_of_a_useless_visit():
     )
     assert [row.visit for row in state.history] == [0] * 4 + [1] * 3 + [2] * 4
     # The best round of each visit, and at the end the best of all.
-    assert backend.truncations == [2, 3, 5, 2]
+    assert backend.truncations == [(4, 2), (5, 3), (7, 5), (5, 2)]
     assert backend.n_rounds == state.best.n_rounds == 2
 
 
@@ -111,7 +133,7 @@ def test_without_validation_every_round_is_kept_and_patience_rests():
 
 def test_model_is_cut_only_where_it_must_be():
     assert run([5, 4, 3, 2], 2)[1].truncations == []
-    assert run([5, 4, 6, 6], 2)[1].truncations == [2]
+    assert run([5, 4, 6, 6], 2)[1].truncations == [(4, 2)]
 
 
 def test_batches_are_visited_in_the_order_of_each_epoch():
@@ -151,6 +173,8 @@ def test_earlier_model_is_the_one_to_beat(script, n_rounds, best):
     backend = ToyBackend(script, earlier_rounds=3, earlier_loss=5)
     state = run_visits(plan(), ToySource(2), backend)
     assert state.best == best
+    assert backend.calls.index("validate") == 1
+    assert backend.calls.count("validate") == 1
     assert backend.n_rounds == n_rounds
     assert backend.rounds[:3] == [(None, None)] * 3
 
@@ -169,24 +193,151 @@ def test_one_dataset_is_alive_at_a_time():
 
 def test_reference_and_validation_come_first_and_once():
     _, backend, _ = run([2, 1], 1)
-    reference, validation = backend.started_with
-    assert (reference.label[0], validation.label[0]) == (-1, -2)
+    assert backend.started_with == (-1, -2)
+    assert backend.calls == ["start", "dataset", "boost"]
+    _, backend, _ = run(None, 1)
+    assert backend.started_with == (-1,)
 
 
 @given(
-    losses=st.lists(st.integers(0, 20), min_size=2, max_size=40).filter(lambda x: len(x) % 2 == 0),
-    max_patience=st.integers(1, 4),
-    warm_restart=st.sampled_from(["best", "last"]),
+    values=st.lists(st.one_of(st.integers(0, 20), st.just(math.nan)), min_size=60, max_size=60),
+    changes=st.fixed_dictionaries(
+        {
+            "num_epochs": st.integers(1, 2),
+            "rounds_per_visit": st.integers(1, 5),
+            "early_stopping_rounds": st.one_of(st.none(), st.integers(1, 3)),
+            "max_patience": st.integers(1, 4),
+            "min_delta": st.sampled_from([0, 3]),
+            "maximize": st.booleans(),
+            "warm_restart": st.sampled_from(["best", "last"]),
+        }
+    ),
 )
-def test_returned_model_ends_at_the_best_round_that_was_built_on(
-    losses, max_patience, warm_restart
-):
-    state, backend, _ = run(
-        losses, len(losses) // 2, max_patience=max_patience, warm_restart=warm_restart
-    )
-    seen = losses[: len(state.history)]
-    assert state.best.value == min(seen)
-    assert state.best.round == seen.index(min(seen))
-    kept = [row for row in state.history if row.kept]
+def test_model_history_and_best_agree_whatever_happens(values, changes):
+    state, backend, source = run(values, num_batches=6, **changes)
+    rows = state.history.rows
+    losses = [row.valid["loss"] for row in rows]
+    # Every round is recorded, and nothing else.
+    assert [row.round for row in rows] == list(range(len(rows)))
+    np.testing.assert_array_equal(losses, values[: len(rows)])
+    assert [row.batch for row in rows] == [source.read[row.visit] for row in rows]
+    # The model is made of the rounds that are kept.
+    kept = [row for row in rows if row.kept]
     assert [row.n_rounds for row in kept] == list(range(1, backend.n_rounds + 1))
     assert backend.rounds == [(row.batch, row.learning_rate) for row in kept]
+    assert all(after < before for before, after in backend.truncations)
+    # A visit helps if its best round is enough better than the best before it; the values are
+    # whole, so that any gain is at least 1.
+    sign = 1 if changes["maximize"] else -1
+    best, improved = None, []
+    for visit in range(state.visit):
+        seen = [sign * x for row, x in zip(rows, losses, strict=True) if row.visit == visit]
+        found = max((x for x in seen if not math.isnan(x)), default=-math.inf)
+        needed = -math.inf if best is None else best + max(changes["min_delta"], 1)
+        improved.append(found > -math.inf and found >= needed)
+        best = found if improved[-1] else best
+    assert state.improved == tuple(improved)
+    # The model ends at the best round.
+    if best is None:
+        assert state.best is None
+        assert backend.n_rounds == (0 if changes["warm_restart"] == "best" else len(kept))
+    else:
+        assert state.best.value == sign * best == losses[state.best.round]
+        assert kept[-1].round == state.best.round
+        assert backend.n_rounds == state.best.n_rounds
+    # The run ends when patience is out, and not before.
+    useless = [improved[i:].count(True) == 0 for i in range(len(improved))].count(True)
+    if state.stop_reason is StopReason.PATIENCE:
+        assert useless == changes["max_patience"]
+    else:
+        assert useless < changes["max_patience"]
+        assert state.visit == 6 * changes["num_epochs"]
+
+
+def test_clock_of_rounds_counts_those_dropped_and_not_those_left_out():
+    by_round = FromCallable(function=lambda step: 1 / (step + 1), per="round")
+    state, backend, _ = run(
+        [5, 4, 6, 6, 6, 3, 6], 3, rounds_per_visit=3, early_stopping_rounds=1, schedule=by_round
+    )
+    assert [row.visit for row in state.history] == [0, 0, 0, 1, 1, 2, 2]
+    assert [row.learning_rate for row in state.history] == [1 / n for n in range(1, 8)]
+    assert [rate for _, rate in backend.rounds] == [1, 1 / 2, 1 / 6]
+
+
+def test_plateau_hears_the_outcome_of_each_visit():
+    halved = Plateau(initial_lr=0.8, decay_rate=0.5, plateau_patience=2)
+    state, _, _ = run([9, 9, 9, 8, 9, 9, 9], 7, rounds_per_visit=1, schedule=halved)
+    assert state.improved == (True, False, False, True, False, False, False)
+    assert [row.learning_rate for row in state.history] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2]
+
+
+@pytest.mark.parametrize("script", [range(20, 0, -1), [5] * 20, None])
+def test_no_rows_are_kept_once_the_booster_has_them(script):
+    _, backend, source = run(None if script is None else list(script), 10)
+    assert len(source.read) == 10
+    assert backend.most_batches == 0
+    assert len(backend.alive) == 0
+
+
+def test_failure_of_the_booster_names_the_visit_and_is_not_swallowed():
+    cause = ValueError("booster's own")
+    failure = BackendError("out of memory")
+    failure.__cause__ = cause
+    backend, source = ToyBackend([5, 4, 6, failure]), ToySource(2)
+    with pytest.raises(BackendError) as caught:
+        run_visits(plan(), source, backend)
+    assert str(caught.value) == f"visit 2 (epoch 1, batch {source.read[1] + 1}): out of memory"
+    assert caught.value.__cause__ is cause
+
+
+def test_other_failures_pass_as_they_are():
+    failure = KeyError("x")
+    with pytest.raises(KeyError) as caught:
+        run([5, failure], 1)
+    assert caught.value is failure
+
+
+# script, settings -> outcome of each visit, and of the run, in words
+LOGGED = {
+    "kept": ([5, 4], {}, ["2 rounds in the model"],
+        "(completed) after 1 visits; best validation metric 4 at visit 1, 2 rounds in the model"),
+    "rolled back": ([5, 4, 6, 6], {"max_patience": 1},
+        ["2 rounds in the model", "no gain: rolled back to 2 rounds"],
+        "(patience) after 2 visits; best validation metric 4 at visit 1, 2 rounds in the model"),
+    "kept though useless": ([5, 4, 6, 6], {"warm_restart": "last"},
+        ["2 rounds in the model", "4 rounds in the model"],
+        "(completed) after 2 visits; best validation metric 4 at visit 1, 2 rounds in the model"),
+    "cut": ([4, 5, 6, 7], {"early_stopping_rounds": 1, "warm_restart": "last"},
+        ["cut to 1 rounds, its best", "cut to 2 rounds, its best"],
+        "(completed) after 2 visits; best validation metric 4 at visit 1, 1 rounds in the model"),
+    "never a number": ([math.nan] * 2, {}, ["no gain: rolled back to 0 rounds"],
+        "(completed) after 1 visits; the validation metric was never a number"),
+    "without validation": (None, {}, ["2 rounds in the model"],
+        "(completed) after 1 visits; no validation set, so every visit was kept"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOGGED)
+def test_log_says_what_became_of_each_visit(name, caplog):
+    script, changes, visits, end = LOGGED[name]
+    caplog.set_level(logging.INFO, logger="batchtrainingbooster")
+    run(script, len(visits), **changes)
+    *lines, last = [record.getMessage() for record in caplog.records]
+    assert [line.rsplit("  ", 1)[1] for line in lines] == visits
+    assert all(line.startswith(f"Visit {i + 1} (epoch 1, batch ") for i, line in enumerate(lines))
+    assert last == f"Run ended {end}"
+
+
+def test_log_names_the_earlier_model(caplog):
+    caplog.set_level(logging.INFO, logger="batchtrainingbooster")
+    run_visits(plan(), ToySource(1), ToyBackend([9, 9], earlier_rounds=3, earlier_loss=5))
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0] == "The earlier model's validation metric: 5"
+    assert messages[-1].endswith("metric 5 of the earlier model, 3 rounds in the model")
+
+
+def test_seconds_of_the_rounds_add_up_to_no_more_than_the_run():
+    start = time.perf_counter()
+    state, _, _ = run([5, 4, 3, 2], 2)
+    assert 0 < sum(row.seconds for row in state.history) <= time.perf_counter() - start
+    assert min(row.seconds for row in state.history) >= 0

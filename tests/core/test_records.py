@@ -1,10 +1,14 @@
 """Histories, JSON, errors, logging."""
 
+import builtins
 import inspect
 import json
 import logging
 import pickle
+import re
+import sys
 
+import cattrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +16,10 @@ from hypothesis import strategies as st
 from batchtrainingbooster import errors
 from batchtrainingbooster.core.history import History, Row
 from batchtrainingbooster.core.serialization import converter
+from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
 from batchtrainingbooster.logger.logger import setup_logger
+from batchtrainingbooster.model.boosted_model import ModelInfo
 
 
 def row(n_rounds, **changes):
@@ -33,12 +39,70 @@ def test_cut_marks_rounds_and_leaves_the_rest():
     assert [r.kept for r in longer] == [True, False, False, True, False]
 
 
+def test_cut_to_the_whole_length_or_to_nothing():
+    history = History().extended([row(1), row(2)])
+    assert history.cut(2) == history.cut(99) == history
+    assert [r.kept for r in history.cut(0)] == [False, False]
+
+
+def test_history_is_a_sequence_of_rounds():
+    history = History().extended([row(1)]).extended([row(2)])
+    assert len(history) == 2
+    assert list(history) == [row(1), row(2)]
+    assert len(History()) == 0
+
+
 def test_columns_of_a_history():
-    table = History((row(1), row(2))).to_pandas()
-    assert table["train_a"].tolist() == [1.0, 1.0]
-    assert table["valid_a"].tolist() == [2.0, 2.0]
-    assert table["round"].tolist() == [0, 1]
-    assert "visit" in History().to_columns()
+    rounds = row(1, train={"a": 1.0, "b": 3.0}), row(2, train={"b": 4.0, "a": 5.0}, batch=7)
+    columns = History(rounds).cut(1).to_columns()
+    assert columns == {
+        "visit": [0, 0],
+        "batch": [1, 7],
+        "epoch": [0, 0],
+        "round": [0, 1],
+        "n_rounds": [1, 2],
+        "learning_rate": [0.1, 0.1],
+        "train_a": [1.0, 5.0],
+        "train_b": [3.0, 4.0],
+        "valid_a": [2.0, 2.0],
+        "seconds": [0.5, 0.5],
+        "kept": [True, False],
+    }
+    table = History(rounds).cut(1).to_pandas()
+    assert table.to_dict("list") == columns
+    assert list(table) == list(columns)
+    assert table["kept"].dtype == bool
+
+
+def test_empty_history_has_its_columns():
+    table = History().to_pandas()
+    assert len(table) == 0
+    assert list(table) == [
+        "visit", "batch", "epoch", "round", "n_rounds", "learning_rate", "seconds", "kept",
+    ]  # fmt: skip
+
+
+def test_history_without_pandas_names_the_install_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(errors.MissingDependencyError, match=r"to_pandas needs pandas.*\[spark\]"):
+        History().to_pandas()
+
+
+SCHEMA = TableSchema(
+    (
+        Feature("color", FeatureKind.CATEGORICAL, ("blue", "red", "white")),
+        Feature("v", FeatureKind.ARRAY, (), 2),
+        Feature("age", FeatureKind.NUMERIC),
+    ),
+    Target("y", TargetKind.BINARY, "boolean", (False, True)),
+)
+
+
+def test_schema_spreads_arrays_over_columns():
+    assert SCHEMA.n_columns == 4
+    assert SCHEMA.column_names == ("color", "v_0", "v_1", "age")
+    assert SCHEMA.cardinalities == (3, 0, 0, 0)
+    assert Feature("v", FeatureKind.ARRAY, (), 1).column_names == ("v_0",)
 
 
 LABELS = st.one_of(st.text(), st.integers(), st.booleans(), st.floats(allow_nan=False))
@@ -57,6 +121,44 @@ def test_labels_keep_their_type_through_json(labels):
     again = converter.structure(json.loads(text), TableSchema)
     assert again == schema
     assert [type(v) for v in again.target.classes] == [type(v) for v in labels]
+
+
+@pytest.mark.parametrize("label", [None, [1], {"a": 1}])
+def test_what_is_no_label_is_refused(label):
+    content = converter.unstructure(SCHEMA)
+    content["target"]["classes"] = [label]
+    with pytest.raises(cattrs.ClassValidationError) as caught:
+        converter.structure(content, TableSchema)
+    assert any(f"{label!r} is no label" in line for line in cattrs.transform_error(caught.value))
+
+
+def test_unknown_keys_are_refused():
+    content = {**converter.unstructure(SCHEMA), "from_the_future": 1}
+    with pytest.raises(cattrs.ClassValidationError) as caught:
+        converter.structure(content, TableSchema)
+    assert "from_the_future" in cattrs.transform_error(caught.value)[0]
+
+
+@pytest.mark.parametrize("best", [None, Best(0.25, 3, 7, 8), Best(0.25, None, None, 8)])
+@pytest.mark.parametrize("reason", [None, *StopReason])
+def test_model_info_through_json(best, reason):
+    info = ModelInfo(
+        backend="xgboost",
+        backend_version="3.2.0",
+        objective="binary:logistic",
+        link="sigmoid",
+        metric="logloss",
+        maximize=False,
+        schema=SCHEMA,
+        n_rounds=8,
+        best=best,
+        stop_reason=reason,
+        config={"config_model": {"eta": 0.1, "n": 1, "flag": True, "none": None, "list": [1]}},
+    )
+    again = converter.structure(json.loads(json.dumps(converter.unstructure(info))), ModelInfo)
+    assert again == info
+    assert type(again.stop_reason) is type(reason)
+    assert repr(again.config) == repr(info.config)
 
 
 def test_history_through_json():
@@ -79,14 +181,43 @@ def test_errors_survive_pickling(cls):
     assert str(error) == "what was found"
 
 
+def drawn_tree():
+    """Name, parent and other bases of each class in the module's picture."""
+    lines = re.findall(r"^    ([│├└─ ]*)(\w+)(?:\((\w+)\))?", errors.__doc__, re.MULTILINE)
+    path = []
+    for prefix, name, other in lines:
+        del path[len(prefix) // 4 :]
+        yield name, path[-1] if path else "Exception", other
+        path.append(name)
+
+
 def test_docstring_draws_the_tree_as_it_is():
-    for cls in classes():
-        bases = [
-            b.__name__ for b in cls.__bases__ if b not in (errors.BatchTrainingError, Exception)
-        ]
-        bases = [b for b in bases if b != "DataError"]
-        drawn = f"{cls.__name__}({', '.join(bases)})" if bases else cls.__name__
-        assert drawn in errors.__doc__
+    drawn = list(drawn_tree())
+    assert {name for name, _, _ in drawn} == {cls.__name__ for cls in classes()}
+    assert len(drawn) == len(classes())
+    for name, parent, other in drawn:
+        bases = [base.__name__ for base in getattr(errors, name).__bases__]
+        assert bases == [parent, other] if other else [parent]
+        assert not other or issubclass(getattr(builtins, other), Exception)
+
+
+def test_one_problem_stands_in_the_line_and_more_below_it():
+    assert str(errors.ConfigError.of("here", ["a: bad"])) == "here: a: bad"
+    assert str(errors.ConfigError.of("here", ["a", "b"])) == "here: 2 problems\n  a\n  b"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ConfigError.of("here", ["a", "b"]),
+        errors.ColumnNotFoundError.of(["a"], ["b"], "here"),
+        errors.MissingDependencyError.of("m", "e", "p"),
+    ],
+)
+def test_worded_errors_survive_pickling(error):
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(again) is type(error)
+    assert str(again) == str(error)
 
 
 def test_missing_columns_are_named_with_the_nearest():
@@ -98,6 +229,10 @@ def test_missing_columns_are_named_with_the_nearest():
     )
     many = errors.ColumnNotFoundError.of(["x"], [f"c{i}" for i in range(30)], "predict")
     assert str(many).endswith("'c19' and 10 more")
+    few = errors.ColumnNotFoundError.of(["x", "b1"], [f"b{i}" for i in range(20)], "fit")
+    assert "not found: 'x'; 'b1' (did you mean 'b1'?). " in str(few)
+    assert str(few).endswith("'b18', 'b19'")
+    assert str(errors.ColumnNotFoundError()) == ""
 
 
 def test_hint_finds_names_that_differ_by_case():
@@ -113,20 +248,59 @@ def test_missing_dependency_names_the_install_line():
     )
 
 
-def test_logger_is_set_up_once_however_often(tmp_path):
+@pytest.fixture
+def logger():
     logger = logging.getLogger("batchtrainingbooster")
-    before = list(logger.handlers), logger.level
-    try:
-        setup_logger("INFO", tmp_path / "deep" / "first.log")
-        setup_logger("INFO", tmp_path / "second.log")
-        assert len(logger.handlers) == len(before[0]) + 2
-        logging.getLogger("batchtrainingbooster.core.loop").info("Visit %d", 3)
-        logging.getLogger("batchtrainingbooster.core.loop").debug("hidden")
-    finally:
-        for handler in set(logger.handlers) - set(before[0]):
-            logger.removeHandler(handler)
-            handler.close()
-        logger.setLevel(before[1])
-    (line,) = (tmp_path / "second.log").read_text().splitlines()
-    assert line.endswith("INFO     Visit 3")
+    before, level = list(logger.handlers), logger.level
+    logger.handlers = [logging.NullHandler()]
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
+    logger.handlers = before
+    logger.setLevel(level)
+
+
+def test_logger_is_set_up_once_however_often(logger, tmp_path, capsys):
+    setup_logger("INFO", tmp_path / "deep" / "first.log")
+    assert setup_logger("INFO", str(tmp_path / "second.log")) is logger
+    assert [type(handler) for handler in logger.handlers] == [
+        logging.NullHandler, logging.StreamHandler, logging.FileHandler,
+    ]  # fmt: skip
+    logging.getLogger("batchtrainingbooster.core.loop").info("Visit %d: é", 3)
+    logging.getLogger("batchtrainingbooster.core.loop").debug("hidden")
+    (line,) = (tmp_path / "second.log").read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d [\d:,]+  INFO     Visit 3: é", line)
+    assert capsys.readouterr().err == f"{line}\n"
     assert (tmp_path / "deep" / "first.log").read_text() == ""
+
+
+def test_log_file_is_appended_to_and_dropped_by_the_next_setup(logger, tmp_path):
+    file = tmp_path / "run.log"
+    file.write_text("earlier\n")
+    setup_logger(logging.WARNING, file)
+    logger.warning("now")
+    logger.info("hidden")
+    setup_logger()
+    logger.info("elsewhere")
+    first, second = file.read_text().splitlines()
+    assert first == "earlier"
+    assert second.endswith("WARNING  now")
+    assert len(logger.handlers) == 2
+
+
+def test_handlers_of_others_stay(logger):
+    theirs = logging.NullHandler()
+    logger.addHandler(theirs)
+    setup_logger()
+    setup_logger()
+    assert theirs in logger.handlers
+    assert len(logger.handlers) == 3
+
+
+def test_unknown_level_changes_nothing(logger):
+    setup_logger("WARNING")
+    before = list(logger.handlers)
+    with pytest.raises(ValueError, match="LOUD"):
+        setup_logger("LOUD")
+    assert logger.handlers == before
+    assert logger.level == logging.WARNING

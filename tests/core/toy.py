@@ -11,7 +11,7 @@ class ToyBackend:
     """A model is the list of (batch, learning rate) that it was trained with, a round each.
 
     ``script`` gives the validation metric of each round in the order of training; without one,
-    there is no validation metric.
+    there is no validation metric. An error in it is raised in that round.
     """
 
     def __init__(self, script=None, earlier_rounds=0, earlier_loss=None):
@@ -20,6 +20,9 @@ class ToyBackend:
         self.script = list(script or ())
         self.has_script = script is not None
         self.truncations = []
+        self.calls = []
+        self.batches = weakref.WeakSet()
+        self.most_batches = 0
         self.alive = weakref.WeakSet()
         self.most_alive = 0
 
@@ -28,25 +31,37 @@ class ToyBackend:
         return len(self.rounds)
 
     def start(self, reference, validation):
-        self.started_with = reference, validation
+        self.calls.append("start")
+        parts = (reference,) if validation is None else (reference, validation)
+        self.started_with = tuple(int(part.label[0]) for part in parts)
+        self.batches.update(parts)
 
     def validate(self):
+        self.calls.append("validate")
         return {"other": 0.0, "loss": self.earlier_loss}
 
     def dataset(self, batch):
+        self.calls.append("dataset")
+        self.batches.add(batch)
         dataset = ToyDataset(int(batch.label[0]))
         self.alive.add(dataset)
         self.most_alive = max(self.most_alive, len(self.alive))
         return dataset
 
     def boost(self, dataset, learning_rates):
+        self.calls.append("boost")
+        self.most_batches = max(self.most_batches, len(self.batches))
         for rate in learning_rates:
             self.rounds.append((dataset.batch, rate))
-            valid = {"other": 0.0, "loss": self.script.pop(0)} if self.has_script else {}
+            value = self.script.pop(0) if self.has_script else None
+            if isinstance(value, Exception):
+                raise value
+            valid = {"other": 0.0, "loss": value} if self.has_script else {}
             yield RoundMetrics({"loss": 0.5}, valid)
 
     def truncate(self, n_rounds):
-        self.truncations.append(n_rounds)
+        self.calls.append("truncate")
+        self.truncations.append((self.n_rounds, n_rounds))
         del self.rounds[n_rounds:]
 
     def to_bytes(self):

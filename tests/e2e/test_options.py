@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from batchtrainingbooster import BoostedModel, TrainingConfig, XGBoostTrainer
+from batchtrainingbooster.core.batching import OVERHEAD_BYTES
 from batchtrainingbooster.errors import ConfigError, DataError
 
 N = 2_000
@@ -261,7 +262,7 @@ def test_earlier_model_is_continued_on_new_data(frame, tmp_path):
 
 def test_budget_decides_the_number_of_batches(frame, caplog):
     caplog.set_level(logging.INFO, "batchtrainingbooster")
-    model = fit(frame, num_batches=None, memory_budget="100kB", validation_fraction=None)
+    model = fit(frame, num_batches=None, memory_budget=OVERHEAD_BYTES + 100_000, validation_fraction=None)
     batches = model.history.to_pandas()["batch"].nunique()
     assert f"-> {batches} batches" in caplog.text
     assert batches > 1

@@ -115,7 +115,8 @@ def parse_settings(config_model: Mapping[str, Any]) -> BoosterSettings:
     early_stopping_rounds = take("early_stopping_rounds", int | None, None)
     objective = take("objective", str | None, None, positive=False)
     metrics = params.pop("eval_metric", None)
-    metrics = [metrics] if isinstance(metrics, str) else list(metrics or ())
+    if not isinstance(metrics, list | tuple):
+        metrics = [] if metrics is None else [metrics]
     problems += [
         f"eval_metric: got {metric!r}, need the name of a metric of XGBoost"
         for metric in metrics

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import attrs
 
+from batchtrainingbooster.core.batching import MAX_NUM_BATCHES
+
 Label = str | int | float | bool
 
 
@@ -28,6 +30,9 @@ def _open_unit_interval(instance: object, attribute: attrs.Attribute[Any], value
 def _named_columns(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is None:
         return
+    if attribute.name == "feature_columns" and not value:
+        msg = f"{attribute.name}: names no column; leave it out to use every column"
+        raise ValueError(msg)
     repeated = sorted({name for name in value if value.count(name) > 1})
     if repeated:
         msg = f"{attribute.name}: {repeated[0]!r} is named more than once"
@@ -90,7 +95,7 @@ class TrainingConfig:
         Show the learning curves in a notebook; elsewhere write them as PNG files.
     """
 
-    num_batches: int | None = attrs.field(default=None, validator=_at_least(1, 99_999))
+    num_batches: int | None = attrs.field(default=None, validator=_at_least(1, MAX_NUM_BATCHES))
     memory_budget: int | None = attrs.field(default=None, validator=_at_least(1))
     num_epochs: int = attrs.field(default=1, validator=_at_least(1))
     seed: int = attrs.field(default=42, validator=_at_least(0))

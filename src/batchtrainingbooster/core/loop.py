@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import attrs
@@ -24,6 +26,7 @@ from batchtrainingbooster.core.ports import Backend, BatchSource
 from batchtrainingbooster.core.schedules import Schedule
 from batchtrainingbooster.core.stopping import Best, Patience, StopReason
 from batchtrainingbooster.core.visits import Visit, visit_at
+from batchtrainingbooster.errors import BackendError
 
 logger = logging.getLogger(__name__)
 
@@ -91,18 +94,32 @@ def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState
     num_visits = plan.num_epochs * source.num_batches
     while state.stop_reason is None:
         visit = visit_at(state.visit, plan.seed, source.num_batches)
-        dataset = backend.dataset(source.batch(visit.batch))
-        rows, visit_best = _train(plan, state, visit, dataset, backend)
-        del dataset
-        state = _decide(plan, state, rows, visit_best, backend)
+        with _failing_at(visit):
+            dataset = backend.dataset(source.batch(visit.batch))
+            rows, visit_best = _train(plan, state, visit, dataset, backend)
+            del dataset
+            state = _decide(plan, state, rows, visit_best, backend)
         if has_validation and plan.patience.is_exhausted(state.visits_without_improvement):
             state = attrs.evolve(state, stop_reason=StopReason.PATIENCE)
         elif state.visit == num_visits:
             state = attrs.evolve(state, stop_reason=StopReason.COMPLETED)
     if state.best is not None:
         state = _cut(state, state.best.n_rounds, backend)
-    logger.info("Run ended (%s) after %d visits; %s", state.stop_reason, state.visit, _say(state))
+    outcome = _say(state, has_validation=has_validation)
+    logger.info("Run ended (%s) after %d visits; %s", state.stop_reason, state.visit, outcome)
     return state
+
+
+@contextmanager
+def _failing_at(visit: Visit) -> Iterator[None]:
+    """Name the visit and its batch where the booster fails."""
+    try:
+        yield
+    except BackendError as error:
+        msg = (
+            f"visit {visit.number + 1} (epoch {visit.epoch + 1}, batch {visit.batch + 1}): {error}"
+        )
+        raise BackendError(msg) from error.__cause__
 
 
 def _train(
@@ -172,16 +189,16 @@ def _decide(
             for part, values in (("train", last.train), ("valid", last.valid))
             for name, value in values.items()
         ),
-        _outcome(keep, last.n_rounds, helped=helped),
+        _outcome(keep, rows),
     )
     return _cut(state, keep, backend)
 
 
-def _outcome(keep: int, trained: int, *, helped: bool) -> str:
+def _outcome(keep: int, rows: list[Row]) -> str:
     """What became of a visit, in words."""
-    if keep == trained:
+    if keep == rows[-1].n_rounds:
         return f"{keep} rounds in the model"
-    if helped:
+    if keep >= rows[0].n_rounds:
         return f"cut to {keep} rounds, its best"
     return f"no gain: rolled back to {keep} rounds"
 
@@ -204,8 +221,10 @@ def _learning_rates(plan: RunPlan, state: RunState, visit: Visit) -> list[float]
     ]
 
 
-def _say(state: RunState) -> str:
+def _say(state: RunState, *, has_validation: bool) -> str:
     if state.best is None:
+        if has_validation:
+            return "the validation metric was never a number"
         return "no validation set, so every visit was kept"
     best = state.best
     where = "of the earlier model" if best.visit is None else f"at visit {best.visit + 1}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from os import PathLike, fspath
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -18,7 +19,7 @@ from batchtrainingbooster.errors import ConfigError, did_you_mean
 T = TypeVar("T")
 
 _BYTES = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*", re.IGNORECASE)
 
 
 def parse_bytes(text: str | int) -> int:
@@ -41,10 +42,10 @@ def parse_bytes(text: str | int) -> int:
         msg = f"got {text!r}, need a size such as '4GB' or '512MiB'"
         raise ValueError(msg)
     number, unit, binary = match.groups()
-    factor = _BYTES[unit.lower()]
+    factor = _BYTES[(unit or "").lower()]
     if binary:
         factor = 1024 ** round(len(str(factor)) // 3)
-    return int(float(number) * factor)
+    return int(Decimal(number) * factor)
 
 
 def parse_training(config: Mapping[str, Any] | TrainingConfig | None) -> TrainingConfig:
@@ -56,7 +57,8 @@ def parse_training(config: Mapping[str, Any] | TrainingConfig | None) -> Trainin
         Listing every unknown key (with the nearest valid one) and every bad value.
     """
     if isinstance(config, TrainingConfig):
-        return config
+        # Checked too: attrs does not hold those who build it by hand to its types.
+        config = attrs.asdict(config, recurse=False)
     values = copy_of(config, "config_training")
     problems: list[str] = []
     if values.get("memory_budget") is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -175,7 +176,8 @@ class FromCallable:
             If the function returns anything but a number > 0.
         """
         value = self.function(step)
-        if not (isinstance(value, int | float) and 0 < value < math.inf):
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (is_number and 0 < value < math.inf):
             msg = (
                 f"config_lr_scheduler: the callable returned {value!r} at {self.per} {step}; "
                 "it must return a number > 0"

@@ -13,7 +13,9 @@ from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest, Part
 from batchtrainingbooster.errors import StagingError
 
+# The reference sample: so many rows, but of wide data no more than a batch or so many bytes.
 REFERENCE_ROWS = 100_000
+REFERENCE_BYTES = 64 * 2**20
 
 
 class StagedSource:
@@ -63,7 +65,9 @@ class StagedSource:
         batches = self._manifest.batches
         if len(batches) == 1:
             return self.batch(0)
-        share = -(-REFERENCE_ROWS // len(batches))
+        affordable = REFERENCE_BYTES // (4 * self._manifest.schema.n_columns)
+        rows = min(REFERENCE_ROWS, max(affordable, *(part.rows for part in batches)))
+        share = -(-rows // len(batches))
         sample = [self._sample(part, i, share) for i, part in enumerate(batches)]
         weights = [batch.weight for batch in sample if batch.weight is not None]
         return Batch(
@@ -99,33 +103,40 @@ class StagedSource:
         no second copy of the batch is ever in memory.
         """
         manifest, features = self._manifest, self._manifest.schema.features
-        hashes = [self._table(file, ["row_hash"])["row_hash"].to_numpy() for file in files]
-        every = np.concatenate(hashes) if hashes else np.empty(0, np.int64)
-        if len(every) != n_rows:
-            msg = (
-                f"{self._folder.uri}: {len(every):,} rows where the manifest has {n_rows:,}, in "
-                f"{files[0] if files else 'no file'} and its neighbours; stage the data again"
-            )
-            raise StagingError(msg)
-        place = np.empty(n_rows, np.int64)
-        place[np.argsort(every, kind="stable")] = np.arange(n_rows)
+        places, checksum = self._places(files, n_rows)
         matrix = np.empty((n_rows, manifest.schema.n_columns), np.float32, order="F")
         label = np.empty(n_rows, np.float32)
         weight = np.empty(n_rows, np.float32) if manifest.weighted else None
         unseen = np.zeros(len(features), np.int64)
-        start = 0
-        for file, own in zip(files, hashes, strict=True):
-            rows = place[start : start + len(own)]
-            start += len(own)
+        for file, rows in zip(files, places, strict=True):
             table = self._table(file)
             columns = [table[f"f{i}"] for i in range(len(features))]
             unseen += fill_matrix(matrix, rows, features, columns)
             label[rows] = table["label"].to_numpy()
             if weight is not None:
                 weight[rows] = table["weight"].to_numpy()
+        del table, columns
+        # Arrow keeps what it has freed for itself, as much as several files.
+        pa.default_memory_pool().release_unused()
         log_unseen(features, unseen.tolist())
-        checksum = int(every.view(np.uint64).sum(dtype=np.uint64)) if n_rows else 0
         return Batch(matrix, label, self._weights(label, weight)), checksum
+
+    def _places(self, files: tuple[str, ...], n_rows: int) -> tuple[list[np.ndarray], int]:
+        """Where the rows of each file go, and the sum of all hashes modulo 2**64."""
+        hashes = [self._table(file, ["row_hash"])["row_hash"].to_numpy() for file in files]
+        ends = np.cumsum([len(own) for own in hashes])
+        every = np.concatenate(hashes)
+        del hashes
+        if len(every) != n_rows:
+            msg = (
+                f"{self._folder.uri}: {len(every):,} rows where the manifest has {n_rows:,}, in "
+                f"{files[0]} and its neighbours; stage the data again"
+            )
+            raise StagingError(msg)
+        place = np.empty(n_rows, np.int64)
+        place[np.argsort(every, kind="stable")] = np.arange(n_rows)
+        checksum = int(every.view(np.uint64).sum(dtype=np.uint64))
+        return np.split(place, ends[:-1]), checksum
 
     def _weights(self, label: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         if self._class_weights is None:

@@ -152,17 +152,11 @@ def _plan(job: StagingJob) -> tuple[int, list[Stratum]]:
     counts = found.counts.sum(axis=1).tolist()
     held_out = config.validation_fraction if job.valid is None else None
     num_batches = config.num_batches
-    if num_batches is None and config.memory_budget is not None:
-        outputs = len(found.classes) if job.schema.target.kind is TargetKind.MULTICLASS else 1
-        row = RowMemory(n_columns=job.schema.n_columns, n_outputs=outputs)
-        valid_rows = job.valid_profile.rows if job.valid_profile else 0
-        valid_rows = round(found.rows * held_out) if held_out else valid_rows
-        training_rows = found.rows - (valid_rows if held_out else 0)
-        num_batches, words = num_batches_for(config.memory_budget, training_rows, valid_rows, row)
-        logger.info("Batches: %s", words)
-    elif num_batches is None:
-        num_batches = min(DEFAULT_NUM_BATCHES, found.rows)
-        logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
+    if num_batches is None:
+        held_out_rows = sum(s.held_out for s in plan_strata(counts, 1, held_out))
+        training_rows = found.rows - held_out_rows
+        valid_rows = job.valid_profile.rows if job.valid_profile else held_out_rows
+        num_batches = _default_num_batches(job, training_rows, valid_rows)
     strata = plan_strata(counts, num_batches, held_out)
     if not job.regression:
         rare = [
@@ -176,6 +170,21 @@ def _plan(job: StagingJob) -> tuple[int, list[Stratum]]:
                 "them: %s", num_batches, ", ".join(rare),
             )  # fmt: skip
     return num_batches, strata
+
+
+def _default_num_batches(job: StagingJob, training_rows: int, valid_rows: int) -> int:
+    """As few as fit into the budget; without one, a fixed number."""
+    budget = job.config.memory_budget
+    if budget is None:
+        num_batches = min(DEFAULT_NUM_BATCHES, training_rows)
+        logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
+        return num_batches
+    target = job.schema.target
+    outputs = len(target.classes) if target.kind is TargetKind.MULTICLASS else 1
+    row = RowMemory(n_columns=job.schema.n_columns, n_outputs=outputs)
+    num_batches, words = num_batches_for(budget, training_rows, valid_rows, row)
+    logger.info("Batches: %s", words)
+    return num_batches
 
 
 def _write(

@@ -32,6 +32,7 @@ def setup_logger(level: int | str = logging.INFO, file: str | Path | None = None
     True
     """
     logger = logging.getLogger(NAME)
+    logger.setLevel(level)
     for handler in [h for h in logger.handlers if h.get_name() == NAME]:
         logger.removeHandler(handler)
         handler.close()
@@ -43,5 +44,4 @@ def setup_logger(level: int | str = logging.INFO, file: str | Path | None = None
         handler.setFormatter(logging.Formatter(_FORMAT))
         handler.set_name(NAME)
         logger.addHandler(handler)
-    logger.setLevel(level)
     return logger
