@@ -215,6 +215,6 @@ def kind_of(name: object) -> Any:
     """
     if isinstance(name, str) and name in KINDS:
         return KINDS[name]
-    hint = did_you_mean(str(name), KINDS)
+    hint = did_you_mean(name, KINDS) if isinstance(name, str) else ""
     msg = f"config_lr_scheduler: kind: got {name!r}{hint}, need one of {', '.join(KINDS)}"
     raise ConfigError(msg)

@@ -128,7 +128,8 @@ def _stratum(job: StagingJob, label: Column) -> Column:
     if bins is not None:
         return stratum_bin(label.cast("float").cast("double"), bins.edges)
     classes = F.array(*[F.lit(value) for value in job.schema.target.classes])
-    return (F.array_position(classes, label) - 1).cast("int")
+    # By name: in Spark 3.5, array_position() of Python takes a plain value only.
+    return (F.call_function("array_position", classes, label) - 1).cast("int")
 
 
 def _count(
