@@ -262,7 +262,8 @@ def test_earlier_model_is_continued_on_new_data(frame, tmp_path):
 
 def test_budget_decides_the_number_of_batches(frame, caplog):
     caplog.set_level(logging.INFO, "batchtrainingbooster")
-    model = fit(frame, num_batches=None, memory_budget=OVERHEAD_BYTES + 100_000, validation_fraction=None)
+    budget = OVERHEAD_BYTES + 100_000
+    model = fit(frame, num_batches=None, memory_budget=budget, validation_fraction=None)
     batches = model.history.to_pandas()["batch"].nunique()
     assert f"-> {batches} batches" in caplog.text
     assert batches > 1

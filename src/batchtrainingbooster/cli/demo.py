@@ -9,12 +9,12 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchtrainingbooster import XGBoostTrainer
 from batchtrainingbooster.cli.jobs import summary
 from batchtrainingbooster.cli.memory import peak_memory
 from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.errors import MissingDependencyError
 from batchtrainingbooster.report.show import FILE as PLOT
-from batchtrainingbooster.trainers.xgboost_trainer import XGBoostTrainer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchtrainingbooster import XGBoostTrainer
 from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.cli.training_file import Table, TrainingFile
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.model.persistence import check_place
-from batchtrainingbooster.trainers.xgboost_trainer import XGBoostTrainer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
