@@ -7,6 +7,9 @@ import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+# On a busy machine, threads that wait by spinning make training ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from batchtrainingbooster.cli.session import start_session
 
 SHARED_DATA = Path(os.environ.get("BTB_SHARED_DATA", Path(__file__).parents[1] / "shared" / "data"))
