@@ -54,12 +54,10 @@ def page_folder(spark, shared_data, tmp_path_factory):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Run the blocks of a page in its order, whatever the order of the tests."""
-    for path in {item.path for item in items if item.path.suffix == ".md"}:
-        places = [i for i, item in enumerate(items) if item.path == path]
-        blocks = sorted((items[i] for i in places), key=lambda item: item.example.line)
-        for i, block in zip(places, blocks, strict=True):
-            items[i] = block
+    """Run the blocks of a page in its order and one page after the other, at the end."""
+    pages = [item for item in items if item.path.suffix == ".md"]
+    others = [item for item in items if item.path.suffix != ".md"]
+    items[:] = [*others, *sorted(pages, key=lambda item: (item.path, item.example.line))]
 
 
 pytest_collect_file = Sybil(
