@@ -128,7 +128,17 @@ def test_without_validation_every_round_is_kept_and_patience_rests():
     assert backend.n_rounds == 6
     assert state.best is None
     assert state.stop_reason is StopReason.COMPLETED
+    assert state.improved == (True, True, True)
     assert backend.truncations == []
+
+
+def test_earlier_model_is_continued_without_validation():
+    backend = ToyBackend(earlier_rounds=3)
+    state = run_visits(plan(), ToySource(2, validated=False), backend)
+    assert "validate" not in backend.calls
+    assert state.best is None
+    assert [row.n_rounds for row in state.history] == [4, 5, 6, 7]
+    assert [row.round for row in state.history] == [0, 1, 2, 3]
 
 
 def test_model_is_cut_only_where_it_must_be():
@@ -326,6 +336,15 @@ def test_log_says_what_became_of_each_visit(name, caplog):
     assert [line.rsplit("  ", 1)[1] for line in lines] == visits
     assert all(line.startswith(f"Visit {i + 1} (epoch 1, batch ") for i, line in enumerate(lines))
     assert last == f"Run ended {end}"
+
+
+def test_log_of_a_visit_has_its_place_rate_and_last_metrics(caplog):
+    caplog.set_level(logging.INFO, logger="batchtrainingbooster")
+    _, _, source = run([5, 4.25] * 3, 3)
+    assert [record.getMessage() for record in caplog.records][1] == (
+        f"Visit 2 (epoch 1, batch {source.read[1] + 1}): learning rate 0.1  train loss 0.5  "
+        "valid first 0  valid other 0  valid loss 4.25  no gain: rolled back to 2 rounds"
+    )
 
 
 def test_log_names_the_earlier_model(caplog):

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from batchtrainingbooster.backends.settings import Problem
 from batchtrainingbooster.backends.xgboost_parameters import (
+    CLASS_WEIGHT_KEYS,
+    DEFAULT_LEARNING_RATE,
     NAMES,
     base_score,
     link_of,
@@ -54,8 +56,28 @@ def test_no_sizes(text):
         parse_bytes(text)
 
 
-def test_defaults_are_those_of_the_class():
+def test_defaults_are_those_that_the_documentation_names():
     assert parse_training(None) == parse_training({}) == TrainingConfig()
+    assert attrs.asdict(parse_training(None)) == {
+        "num_batches": None,
+        "memory_budget": None,
+        "num_epochs": 1,
+        "seed": 42,
+        "max_patience": 5,
+        "min_delta": 0.0,
+        "maximize": None,
+        "warm_restart": "best",
+        "class_weight": "balanced",
+        "weight_column": None,
+        "feature_columns": None,
+        "categorical_columns": None,
+        "validation_fraction": None,
+        "allow_precision_loss": False,
+        "staging_dir": None,
+        "run_dir": None,
+        "init_model": None,
+        "show_learning_curve": False,
+    }
 
 
 # field -> values at its bounds, and just outside
@@ -65,7 +87,7 @@ BOUNDS = {
     "num_epochs": ([1, 10**6], [0]),
     "seed": ([0, 2**40], [-1]),
     "max_patience": ([1], [0]),
-    "min_delta": ([0, 0.0, 10], [-1e-9, math.nan]),
+    "min_delta": ([0, 0.0, 10], [-1e-9, math.nan, math.inf]),
     "validation_fraction": ([1e-9, 1 - 1e-9, None], [0, 1, 0.0, 1.0, 2, -0.1, math.nan]),
     "feature_columns": ([["a"], ("a", "b"), None], [[], (), ["a", "b", "a"]]),
     "categorical_columns": ([[], ["a"], None], [["a", "a"]]),
@@ -206,13 +228,13 @@ def test_bad_training_settings(config, message):
 
 def test_good_training_settings_and_the_callers_dict_stays():
     given = {"feature_columns": ["a", "b"], "memory_budget": "1GB", "min_delta": 1,
-             "class_weight": {1: 2}, "staging_dir": Path("x")}  # fmt: skip
+             "class_weight": {1: 2}, "staging_dir": Path("x"), "run_dir": Path("y")}  # fmt: skip
     before = {**given, "feature_columns": list(given["feature_columns"])}
     config = parse_training(given)
     assert config.feature_columns == ("a", "b")
     assert config.memory_budget == 10**9
     assert config.class_weight == {1: 2.0}
-    assert config.staging_dir == "x"
+    assert (config.staging_dir, config.run_dir) == ("x", "y")
     assert given == before
     config.class_weight[1] = 3.0
     assert given["class_weight"] == {1: 2}
@@ -316,6 +338,10 @@ def test_schedule_from_a_function():
         ({"kind": "inverse_time", "initial_lr": 0.1, "decay_rate": 0}, None, "decay_rate: got 0.0"),
         ({"kind": "constant", "initial_lr": 0.1, "min_lr": -0.1}, None, "min_lr: got -0.1, need a"),
         ({"kind": "constant", "initial_lr": 0.1, "min_lr": math.inf}, None, "min_lr: got inf"),
+        ({"initial_lr": 0.1, "decay_rate": 0.9, "min_lr": 0.2}, None,
+            "min_lr: got 0.2, more than initial_lr=0.1"),
+        ({"kind": "plateau", "initial_lr": 0.1, "decay_rate": 0.5, "min_lr": 0.2}, None,
+            "min_lr: got 0.2, more than"),
         ({"kind": "constant", "initial_lr": math.inf}, None, "initial_lr: got inf, need a number > 0"),
         ({"kind": "constant", "initial_lr": math.nan}, None, "initial_lr: got nan"),
         ({"initial_lr": 0.1, "decay_rate": 0}, None, "decay_rate: got 0.0, need a number in (0, 1]"),
@@ -323,6 +349,7 @@ def test_schedule_from_a_function():
             "2 problems\n  initial_lr: got '0.1', need a number\n  decay_rate: got True, need a number"),
         ({"inital_lr": 0.1, "decay_rate": 0.9}, None, "inital_lr: unknown key (did you mean 'initial_lr'?)"),
         ({"kind": None, "initial_lr": 0.1}, None, "kind: got None, need one of exponential, constant,"),
+        ({"kind": ["step"], "initial_lr": 0.1}, None, "kind: got ['step'], need one of exponential,"),
         ({"kind": float, "decay": 1}, None, "config_lr_scheduler: decay: unknown key"),
         ({"kind": float, "per": "epoch"}, None, "per: got 'epoch', need 'visit' or 'round'"),
         ({1: 2}, None, "config_lr_scheduler: key 1 is no text"),
@@ -370,6 +397,17 @@ def test_settings_of_xgboost_without_any():
     assert settings.learning_rate is settings.early_stopping_rounds is settings.objective is None
     assert settings.metrics == ()
     assert settings.params == {}
+
+
+def test_none_leaves_a_setting_to_its_default():
+    given = {"eta": None, "early_stopping_rounds": None, "objective": None, "eval_metric": None}
+    assert parse_settings(given) == parse_settings({})
+
+
+def test_facts_about_xgboost():
+    assert DEFAULT_LEARNING_RATE == 0.3
+    assert CLASS_WEIGHT_KEYS == ("scale_pos_weight",)
+    assert set(CLASS_WEIGHT_KEYS) < set(NAMES)
 
 
 def test_two_spellings_may_agree():
@@ -480,6 +518,23 @@ def test_defaults_by_objective(objective, kind, metric, link):
     assert is_maximized(settings.metrics[-1]) is False
 
 
+@pytest.mark.parametrize(
+    ("kind", "objective"),
+    [
+        (TargetKind.BINARY, "binary:logistic"),
+        (TargetKind.MULTICLASS, "multi:softprob"),
+        (TargetKind.REGRESSION, "reg:squarederror"),
+    ],
+)
+def test_objective_is_inferred_from_the_target(kind, objective):
+    assert with_defaults(parse_settings({}), kind).objective == objective
+
+
+def test_two_classes_may_be_trained_as_many():
+    settings = with_defaults(parse_settings({"objective": "multi:softprob"}), TargetKind.BINARY)
+    assert settings.metrics == ("mlogloss",)
+
+
 def test_what_is_given_is_not_filled_in():
     settings = with_defaults(
         parse_settings({"objective": "multi:softmax", "eval_metric": ["auc", "merror"]}),
@@ -493,6 +548,10 @@ def test_metric_of_tweedie_has_its_power():
     given = {"objective": "reg:tweedie", "tweedie_variance_power": 1.2}
     settings = with_defaults(parse_settings(given), TargetKind.REGRESSION)
     assert settings.metrics == ("tweedie-nloglik@1.2",)
+    settings = with_defaults(
+        parse_settings({**given, "objective": "count:poisson"}), TargetKind.REGRESSION
+    )
+    assert settings.metrics == ("poisson-nloglik",)
 
 
 def test_unsupported_objectives_are_refused():

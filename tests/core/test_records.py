@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import re
+import subprocess
 import sys
 
 import cattrs
@@ -96,6 +97,29 @@ SCHEMA = TableSchema(
     ),
     Target("y", TargetKind.BINARY, "boolean", (False, True)),
 )
+
+
+def test_form_of_a_schema_in_files_stays():
+    assert converter.unstructure(SCHEMA) == {
+        "features": [
+            {
+                "name": "color",
+                "kind": "categorical",
+                "categories": ["blue", "red", "white"],
+                "width": 1,
+            },
+            {"name": "v", "kind": "array", "categories": [], "width": 2},
+            {"name": "age", "kind": "numeric", "categories": [], "width": 1},
+        ],
+        "target": {
+            "name": "y",
+            "kind": "binary",
+            "spark_type": "boolean",
+            "classes": [False, True],
+        },
+    }
+    assert [*TargetKind] == ["binary", "multiclass", "regression"]
+    assert [*StopReason] == ["completed", "patience"]
 
 
 def test_schema_spreads_arrays_over_columns():
@@ -233,6 +257,8 @@ def test_missing_columns_are_named_with_the_nearest():
     few = errors.ColumnNotFoundError.of(["x", "b1"], [f"b{i}" for i in range(20)], "fit")
     assert "not found: 'x'; 'b1' (did you mean 'b1'?). " in str(few)
     assert str(few).endswith("'b18', 'b19'")
+    one_more = errors.ColumnNotFoundError.of(["x"], [f"b{i}" for i in range(21)], "fit")
+    assert str(one_more).endswith("'b19' and 1 more")
     assert str(errors.ColumnNotFoundError()) == ""
 
 
@@ -247,6 +273,18 @@ def test_missing_dependency_names_the_install_line():
         "Learning curves needs matplotlib, which is not installed: "
         "pip install 'batchtrainingbooster[plots]'"
     )
+
+
+def test_import_sets_up_no_logging():
+    code = (
+        "import logging, batchtrainingbooster.logger.logger as ours\n"
+        "logger = logging.getLogger(ours.NAME)\n"
+        "print(logger.handlers, logger.level, logging.getLogger().handlers)\n"
+        "logger.error('heard by nobody')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[<NullHandler (NOTSET)>] 0 []"
+    assert done.stderr == ""
 
 
 @pytest.fixture
@@ -281,7 +319,9 @@ def test_log_file_is_appended_to_and_dropped_by_the_next_setup(logger, tmp_path)
     setup_logger(logging.WARNING, file)
     logger.warning("now")
     logger.info("hidden")
+    handler = logger.handlers[-1]
     setup_logger()
+    assert handler.stream is None
     logger.info("elsewhere")
     first, second = file.read_text().splitlines()
     assert first == "earlier"

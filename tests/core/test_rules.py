@@ -21,8 +21,8 @@ FORMULAS = {
     schedules.Exponential(initial_lr=0.5, decay_rate=0.9): lambda t: 0.5 * 0.9**t,
     schedules.Step(initial_lr=0.5, decay_rate=0.9, step_size=3): lambda t: 0.5 * 0.9 ** (t // 3),
     schedules.InverseTime(initial_lr=0.5, decay_rate=0.2): lambda t: 0.5 / (1 + 0.2 * t),
-    schedules.Linear(initial_lr=0.5, min_lr=0.1, total_steps=11): lambda t: 0.5 - 0.04 * min(t, 10),
-    schedules.Cosine(initial_lr=0.5, min_lr=0.1, total_steps=11): lambda t: (
+    schedules.Linear(initial_lr=0.5, min_lr=0.1, total_steps=10): lambda t: 0.5 - 0.04 * min(t, 10),
+    schedules.Cosine(initial_lr=0.5, min_lr=0.1, total_steps=10): lambda t: (
         0.3 + 0.2 * math.cos(math.pi * min(t, 10) / 10)
     ),
 }

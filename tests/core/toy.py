@@ -38,7 +38,7 @@ class ToyBackend:
 
     def validate(self):
         self.calls.append("validate")
-        return {"other": 0.0, "loss": self.earlier_loss}
+        return {"first": 0.0, "other": 0.0, "loss": self.earlier_loss}
 
     def dataset(self, batch):
         self.calls.append("dataset")
@@ -56,7 +56,7 @@ class ToyBackend:
             value = self.script.pop(0) if self.has_script else None
             if isinstance(value, Exception):
                 raise value
-            valid = {"other": 0.0, "loss": value} if self.has_script else {}
+            valid = {"first": 0.0, "other": 0.0, "loss": value} if self.has_script else {}
             yield RoundMetrics({"loss": 0.5}, valid)
 
     def truncate(self, n_rounds):

@@ -1,6 +1,7 @@
 """What the settings do, seen in the model and its history."""
 
 import logging
+import math
 
 import numpy as np
 import pandas as pd
@@ -147,8 +148,9 @@ SCHEDULES = {
     "constant": ({"kind": "constant", "initial_lr": 0.4}, [0.4] * 4),
     "step": ({"kind": "step", "initial_lr": 0.4, "decay_rate": 0.5, "step_size": 2},
         [0.4, 0.4, 0.2, 0.2]),
-    "linear": ({"kind": "linear", "initial_lr": 0.4, "min_lr": 0.1}, [0.4, 0.3, 0.2, 0.1]),
-    "cosine": ({"kind": "cosine", "initial_lr": 0.4}, [0.4, 0.3, 0.1, 0.0]),
+    "linear": ({"kind": "linear", "initial_lr": 0.4, "min_lr": 0.1}, [0.4, 0.325, 0.25, 0.175]),
+    "cosine": ({"kind": "cosine", "initial_lr": 0.4},
+        [0.2 + 0.2 * math.cos(math.pi * t / 4) for t in range(4)]),
     "inverse_time": ({"kind": "inverse_time", "initial_lr": 0.4, "decay_rate": 1.0},
         [0.4, 0.2, 0.4 / 3, 0.1]),
     "callable": (lambda visit: 0.1 + visit, [0.1, 1.1, 2.1, 3.1]),

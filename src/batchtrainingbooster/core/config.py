@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 
 import attrs
@@ -100,7 +101,7 @@ class TrainingConfig:
     num_epochs: int = attrs.field(default=1, validator=_at_least(1))
     seed: int = attrs.field(default=42, validator=_at_least(0))
     max_patience: int = attrs.field(default=5, validator=_at_least(1))
-    min_delta: float = attrs.field(default=0.0, validator=_at_least(0))
+    min_delta: float = attrs.field(default=0.0, validator=_at_least(0, sys.float_info.max))
     maximize: bool | None = None
     warm_restart: Literal["best", "last"] = "best"
     class_weight: Literal["balanced"] | dict[Label, float] | None = attrs.field(

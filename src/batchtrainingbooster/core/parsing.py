@@ -18,7 +18,7 @@ from batchtrainingbooster.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
-_BYTES = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*", re.IGNORECASE)
 
 
@@ -192,18 +192,13 @@ def build(cls: type[T], values: dict[str, Any], where: str, problems: Sequence[s
             try:
                 validator(None, fields[key], value)
             except ValueError as error:
-                problems.append(_one_line(error))
+                problems.append(str(error))
     if problems:
         raise ConfigError.of(where, problems)
     try:
         return cls(**checked)
     except ValueError as error:
-        raise ConfigError.of(where, [_one_line(error)]) from error
-
-
-def _one_line(error: ValueError) -> str:
-    message = str(error.args[0]) if error.args else str(error)
-    return message.replace("'per' must be in", "per: must be one of")
+        raise ConfigError.of(where, [str(error)]) from error
 
 
 def strict(value: Any, wanted: Any) -> Any:

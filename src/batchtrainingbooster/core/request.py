@@ -95,7 +95,7 @@ def parse_request(
             "config_lr_scheduler": _writable(config_lr_scheduler),
         },
     )
-    request.schedule(num_batches=1)
+    request.schedule(num_batches=1).learning_rate(0, ())
     return request
 
 

@@ -60,7 +60,12 @@ def _at_least_one(instance: object, attribute: attrs.Attribute[Any], value: int)
 class _Base:
     initial_lr: float = attrs.field(validator=_positive)
     min_lr: float = attrs.field(default=0.0, validator=_not_negative)
-    per: Per = attrs.field(default="visit", validator=attrs.validators.in_(("visit", "round")))
+    per: Per = "visit"
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_lr > self.initial_lr:
+            msg = f"min_lr: got {self.min_lr!r}, more than initial_lr={self.initial_lr!r}"
+            raise ValueError(msg)
 
 
 @attrs.frozen(kw_only=True)
@@ -115,7 +120,10 @@ class InverseTime(_Base):
 
 @attrs.frozen(kw_only=True)
 class Linear(_Base):
-    """A straight line from ``initial_lr`` to ``min_lr`` at the last of ``total_steps``."""
+    """A straight line from ``initial_lr`` to ``min_lr``, reached after ``total_steps``.
+
+    The last step is thus above ``min_lr``: with the default of 0, it would train nothing.
+    """
 
     total_steps: int = attrs.field(validator=_at_least_one)
 
@@ -126,7 +134,7 @@ class Linear(_Base):
 
 @attrs.frozen(kw_only=True)
 class Cosine(_Base):
-    """Half a cosine from ``initial_lr`` to ``min_lr`` at the last of ``total_steps``.
+    """Half a cosine from ``initial_lr`` to ``min_lr``, reached after ``total_steps``.
 
     Loshchilov and Hutter, SGDR, 2017 (https://arxiv.org/abs/1608.03983), without its restarts.
     """
@@ -146,6 +154,7 @@ class Plateau(_Base):
     plateau_patience: int = attrs.field(default=1, validator=_at_least_one)
 
     def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
         if self.per == "round":
             msg = "per: 'plateau' looks at whole visits, so it needs per='visit'"
             raise ValueError(msg)
@@ -187,7 +196,7 @@ class FromCallable:
 
 
 def _progress(step: int, total_steps: int) -> float:
-    return min(1.0, step / (total_steps - 1)) if total_steps > 1 else 0.0
+    return min(1.0, step / total_steps)
 
 
 def _between(schedule: _Base, share: float) -> float:
