@@ -48,6 +48,13 @@ def backend(config=None, the_problem=None, reference=None, validation=None):
     return result
 
 
+def boost(backend, dataset, rates):
+    """The metrics of each round."""
+    found = []
+    backend.boost(dataset, rates, lambda metrics: found.append(metrics) or True)
+    return found
+
+
 def data_of(batch, **options):
     return xgb.QuantileDMatrix(
         batch.features,
@@ -80,7 +87,7 @@ def trees(booster):
 def test_one_batch_is_plain_training_to_the_last_bit(sampling):
     batch = rows(800)
     ours = backend(sampling, reference=batch)
-    list(ours.boost(ours.dataset(batch), [0.2] * 8))
+    boost(ours, ours.dataset(batch), [0.2] * 8)
     plain = xgb.train({**PLAIN, **sampling, "eta": 0.2}, data_of(batch), 8)
     assert trees(Predictor(ours.to_bytes()).booster) == trees(plain)
 
@@ -88,8 +95,8 @@ def test_one_batch_is_plain_training_to_the_last_bit(sampling):
 def test_two_batches_are_a_loop_by_hand():
     first, second, reference = rows(600, 1), rows(600, 2), rows(1000, 3)
     ours = backend(reference=reference)
-    list(ours.boost(ours.dataset(first), [0.3] * 5))
-    list(ours.boost(ours.dataset(second), [0.1] * 5))
+    boost(ours, ours.dataset(first), [0.3] * 5)
+    boost(ours, ours.dataset(second), [0.1] * 5)
     cuts = data_of(reference)
     plain = xgb.train({**PLAIN, "eta": 0.3}, data_of(first, ref=cuts), 5)
     by_hand = xgb.Booster(PLAIN, model_file=bytearray(plain.save_raw("ubj")))
@@ -104,7 +111,7 @@ def test_metrics_of_quantised_rows_are_those_of_the_saved_model():
     first, second, validation = rows(600, 1), rows(600, 2), rows(400, 5)
     ours = backend({"eval_metric": ["merror", "mlogloss"]}, validation=validation)
     for batch in (first, second):
-        rounds = list(ours.boost(ours.dataset(batch), [0.3] * 5))
+        rounds = boost(ours, ours.dataset(batch), [0.3] * 5)
     saved = Predictor(ours.to_bytes())
     for part, batch in (("train", second), ("valid", validation)):
         margins = saved.margins(batch.features).astype(np.float64)
@@ -118,13 +125,13 @@ def test_metrics_of_quantised_rows_are_those_of_the_saved_model():
 def test_cut_model_goes_on_as_the_shorter_one_would():
     first, second, validation = rows(600, 1), rows(600, 2), rows(300, 5)
     cut = backend({"subsample": 0.8}, validation=validation)
-    list(cut.boost(cut.dataset(first), [0.3] * 4))
-    list(cut.boost(cut.dataset(rows(600, 9)), [0.3] * 4))
+    boost(cut, cut.dataset(first), [0.3] * 4)
+    boost(cut, cut.dataset(rows(600, 9)), [0.3] * 4)
     cut.truncate(4)
     assert cut.n_rounds == 4
     short = backend({"subsample": 0.8}, validation=validation)
-    list(short.boost(short.dataset(first), [0.3] * 4))
-    after = [list(b.boost(b.dataset(second), [0.1] * 4)) for b in (cut, short)]
+    boost(short, short.dataset(first), [0.3] * 4)
+    after = [boost(b, b.dataset(second), [0.1] * 4) for b in (cut, short)]
     assert after[0] == after[1]
     assert cut.to_bytes() == short.to_bytes()
 
@@ -132,21 +139,21 @@ def test_cut_model_goes_on_as_the_shorter_one_would():
 def test_model_cut_to_nothing_starts_anew():
     batch = rows(300)
     one = backend()
-    list(one.boost(one.dataset(rows(300, 8)), [0.3] * 2))
+    boost(one, one.dataset(rows(300, 8)), [0.3] * 2)
     one.truncate(0)
     assert one.n_rounds == 0
     with pytest.raises(BackendError, match="no round was kept"):
         one.to_bytes()
     other = backend()
     for b in (one, other):
-        list(b.boost(b.dataset(batch), [0.3] * 2))
+        boost(b, b.dataset(batch), [0.3] * 2)
     assert one.to_bytes() == other.to_bytes()
 
 
 def test_category_that_the_reference_lacks_is_learned_from_a_later_batch():
     reference, batch = rows(500, cardinality=2), rows(2000, 1)
     ours = backend(reference=reference)
-    list(ours.boost(ours.dataset(batch), [0.5] * 5))
+    boost(ours, ours.dataset(batch), [0.5] * 5)
     predictor = Predictor(ours.to_bytes())
     with_2, with_1 = batch.features[:50].copy(), batch.features[:50].copy()
     with_2[:, 3], with_1[:, 3] = 2, 1
@@ -157,7 +164,7 @@ def test_intercept_is_that_of_all_rows_and_not_of_the_first_batch():
     one_sided = Batch(rows(300).features, np.ones(300, np.float32))
     binary = problem(TargetKind.BINARY, class_shares=(0.75, 0.25))
     ours = backend(the_problem=binary)
-    list(ours.boost(ours.dataset(one_sided), [0.1]))
+    boost(ours, ours.dataset(one_sided), [0.1])
     config = json.loads(Predictor(ours.to_bytes()).booster.save_config())
     base_score = config["learner"]["learner_model_param"]["base_score"]
     assert float(base_score.strip("[]")) == pytest.approx(0.25)
@@ -166,7 +173,7 @@ def test_intercept_is_that_of_all_rows_and_not_of_the_first_batch():
 def test_earlier_model_is_continued_with_its_own_thresholds():
     first, second = rows(600, 1), rows(600, 2)
     earlier = backend(reference=first)
-    list(earlier.boost(earlier.dataset(first), [0.3] * 5))
+    boost(earlier, earlier.dataset(first), [0.3] * 5)
     # Cuts of two rows would be far from the earlier model's thresholds.
     further = backend(
         the_problem=problem(initial_model=earlier.to_bytes()),
@@ -182,7 +189,7 @@ def test_earlier_model_is_continued_with_its_own_thresholds():
     before = Predictor(earlier.to_bytes()).booster
     before.set_param({"eval_metric": "mlogloss"})
     score = float(before.eval(plain).split(":")[1])
-    (metrics,) = further.boost(further.dataset(second), [1e-9])
+    (metrics,) = boost(further, further.dataset(second), [1e-9])
     assert metrics.valid["mlogloss"] == pytest.approx(score, abs=1e-6)
     longer = Predictor(further.to_bytes()).booster
     assert trees(longer[:5]) == trees(Predictor(earlier.to_bytes()).booster)
@@ -192,7 +199,7 @@ def test_callers_arrays_are_not_touched():
     batch = rows(300)
     before = batch.features.copy(), batch.label.copy()
     ours = backend(reference=batch, validation=batch)
-    list(ours.boost(ours.dataset(batch), [0.3]))
+    boost(ours, ours.dataset(batch), [0.3])
     np.testing.assert_array_equal(batch.features, before[0])
     np.testing.assert_array_equal(batch.label, before[1])
 

@@ -296,7 +296,7 @@ def test_failure_of_the_booster_names_the_visit_and_is_not_swallowed():
     backend, source = ToyBackend([5, 4, 6, failure]), ToySource(2)
     with pytest.raises(BackendError) as caught:
         run_visits(plan(), source, backend)
-    assert str(caught.value) == f"visit 2 (epoch 1, batch {source.read[1] + 1}): out of memory"
+    assert str(caught.value) == f"Visit 2 (epoch 1, batch {source.read[1] + 1}): out of memory"
     assert caught.value.__cause__ is cause
 
 
@@ -360,3 +360,26 @@ def test_seconds_of_the_rounds_add_up_to_no_more_than_the_run():
     state, _, _ = run([5, 4, 3, 2], 2)
     assert 0 < sum(row.seconds for row in state.history) <= time.perf_counter() - start
     assert min(row.seconds for row in state.history) >= 0
+
+
+class IdleBackend(ToyBackend):
+    """Learns nothing from the batches named."""
+
+    def __init__(self, script, idle_visits):
+        super().__init__(script)
+        self.idle_visits = idle_visits
+
+    def boost(self, dataset, learning_rates, after_round):
+        if self.calls.count("dataset") - 1 not in self.idle_visits:
+            super().boost(dataset, learning_rates, after_round)
+
+
+def test_visit_in_which_nothing_is_learned_counts_as_one_without_gain(caplog):
+    backend = IdleBackend([5, 4, 4, 3], idle_visits={1, 2})
+    state = run_visits(plan(), ToySource(4), backend)
+    assert [row.visit for row in state.history] == [0, 0, 3, 3]
+    assert state.improved == (True, False, False, True)
+    assert backend.n_rounds == state.best.n_rounds == len(state.history.rows)
+    assert [r.getMessage().split(":")[1] for r in caplog.records if r.levelname == "WARNING"] == [
+        " the booster found nothing to learn; no round was added"
+    ] * 2

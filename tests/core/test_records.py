@@ -118,7 +118,7 @@ def test_form_of_a_schema_in_files_stays():
             "classes": [False, True],
         },
     }
-    assert [*TargetKind] == ["binary", "multiclass", "regression"]
+    assert [*TargetKind] == ["binary", "multiclass", "regression", "ranking"]
     assert [*StopReason] == ["completed", "patience"]
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
+from batchtrainingbooster.backends.xgboost_parameters import METRICS
 from batchtrainingbooster.core import schedules
 from batchtrainingbooster.core.metrics import is_maximized
 from batchtrainingbooster.core.stopping import Best, Patience, is_improvement
@@ -144,17 +145,17 @@ def test_patience_counts_visits():
     ],
 )  # fmt: skip
 def test_direction_of_metrics(metric, maximized):
-    assert is_maximized(metric) is maximized
-    assert is_maximized(metric, maximize=not maximized) is not maximized
+    assert is_maximized(metric, METRICS) is maximized
+    assert is_maximized(metric, METRICS, maximize=not maximized) is not maximized
 
 
 def test_unknown_metric_needs_a_direction():
     with pytest.raises(ConfigError, match=r"'lgloss' .* \(did you mean 'logloss'\?\).*'maximize'"):
-        is_maximized("lgloss")
-    assert is_maximized("profit", maximize=True)
-    assert not is_maximized("profit", maximize=False)
+        is_maximized("lgloss", METRICS)
+    assert is_maximized("profit", METRICS, maximize=True)
+    assert not is_maximized("profit", METRICS, maximize=False)
     with pytest.raises(ConfigError) as caught:
-        is_maximized("profit@3")
+        is_maximized("profit@3", METRICS)
     assert "'profit@3' is no metric whose direction is known; for" in str(caught.value)
 
 

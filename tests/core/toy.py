@@ -48,7 +48,7 @@ class ToyBackend:
         self.most_alive = max(self.most_alive, len(self.alive))
         return dataset
 
-    def boost(self, dataset, learning_rates):
+    def boost(self, dataset, learning_rates, after_round):
         self.calls.append("boost")
         self.most_batches = max(self.most_batches, len(self.batches))
         for rate in learning_rates:
@@ -57,7 +57,8 @@ class ToyBackend:
             if isinstance(value, Exception):
                 raise value
             valid = {"first": 0.0, "other": 0.0, "loss": value} if self.has_script else {}
-            yield RoundMetrics({"loss": 0.5}, valid)
+            if not after_round(RoundMetrics({"loss": 0.5}, valid)):
+                break
 
     def truncate(self, n_rounds):
         self.calls.append("truncate")

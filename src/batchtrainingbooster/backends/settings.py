@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
+from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective
+from batchtrainingbooster.core.parsing import strict
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import ConfigError
 
@@ -24,8 +26,8 @@ class BoosterSettings:
     learning_rate : float, optional
     early_stopping_rounds : int, optional
         Rounds without a better validation metric that end a visit.
-    objective : str, optional
-    metrics : tuple of str
+    objective : str or CustomObjective, optional
+    metrics : tuple of str or CustomMetric
         The last one decides.
     params : dict
         Everything else, for the booster.
@@ -34,9 +36,38 @@ class BoosterSettings:
     n_estimators: int
     learning_rate: float | None
     early_stopping_rounds: int | None
-    objective: str | None
-    metrics: tuple[str, ...]
+    objective: str | CustomObjective | None
+    metrics: tuple[str | CustomMetric, ...]
     params: dict[str, Any]
+
+    @property
+    def objective_name(self) -> str:
+        """What models and logs call it; empty where there is none yet."""
+        if isinstance(self.objective, CustomObjective):
+            return self.objective.name
+        return self.objective or ""
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """As in the history; the last one decides."""
+        return tuple(m if isinstance(m, str) else m.name for m in self.metrics)
+
+    @property
+    def own_metrics(self) -> list[str]:
+        """Those that the booster computes."""
+        return [metric for metric in self.metrics if isinstance(metric, str)]
+
+    @property
+    def custom_metrics(self) -> list[CustomMetric]:
+        """Those that are functions."""
+        return [metric for metric in self.metrics if not isinstance(metric, str)]
+
+    def in_order(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Metrics with the deciding one last."""
+        last = self.metric_names[-1]
+        custom = {metric.name for metric in self.custom_metrics}
+        is_last_custom = last in custom
+        return dict(sorted(values.items(), key=lambda item: (item[0] in custom) == is_last_custom))
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +104,102 @@ class Problem:
         return len(self.class_shares) if self.kind is TargetKind.MULTICLASS else 1
 
 
+@attrs.frozen(kw_only=True)
+class Vocabulary:
+    """How a booster's users spell its settings.
+
+    Attributes
+    ----------
+    library : str
+        The booster's name, for messages.
+    aliases : dict of str to str
+        To the canonical spelling. That of what every booster has is ``n_estimators``,
+        ``learning_rate``, ``early_stopping_rounds``, ``objective``, ``eval_metric``.
+    refused : dict of str to str
+        Settings that cannot be had while batches are trained one after the other, and why.
+    """
+
+    library: str
+    aliases: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
+def parse(
+    config_model: Mapping[str, Any], vocabulary: Vocabulary, problems: list[str]
+) -> BoosterSettings:
+    """``config_model`` in canonical spelling.
+
+    Parameters
+    ----------
+    config_model : Mapping
+    vocabulary : Vocabulary
+    problems : list of str
+        Those found before.
+
+    Raises
+    ------
+    ConfigError
+        Listing what is of the wrong type or cannot be had here. Values and names that only the
+        booster can judge are checked by its backend, before any data is written.
+    """
+    params = canonical(config_model, vocabulary.aliases)
+    problems = [
+        *[
+            f"{key}: cannot be set here: {vocabulary.refused[key]}"
+            for key in params
+            if key in vocabulary.refused
+        ],
+        *problems,
+    ]
+
+    def take(key: str, wanted: Any, default: Any) -> Any:
+        if key not in params:
+            return default
+        value = params.pop(key)
+        try:
+            value = strict(value, wanted)
+        except TypeError as error:
+            problems.append(f"{key}: {error}")
+            return default
+        if value is not None and not value > 0:
+            problems.append(f"{key}: got {value!r}, need a number > 0")
+        return value
+
+    n_estimators = take("n_estimators", int, 100)
+    learning_rate = take("learning_rate", float | None, None)
+    early_stopping_rounds = take("early_stopping_rounds", int | None, None)
+    objective = params.pop("objective", None)
+    if callable(objective):
+        objective = CustomObjective(objective)
+    elif objective is not None and not isinstance(objective, str):
+        problems.append(f"objective: got {objective!r}, need a text, a function or None")
+    metrics = params.pop("eval_metric", None)
+    if not isinstance(metrics, list | tuple):
+        metrics = [] if metrics is None else [metrics]
+    metrics = [CustomMetric(metric) if callable(metric) else metric for metric in metrics]
+    problems += [
+        f"eval_metric: got {metric!r}, need the name of a metric of {vocabulary.library}, or a "
+        "function"
+        for metric in metrics
+        if not isinstance(metric, str | CustomMetric)
+    ]
+    names = [m.name for m in metrics if isinstance(m, CustomMetric)]
+    problems += [
+        f"eval_metric: two functions are called {name!r}; rename one"
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    if problems:
+        raise ConfigError.of(WHERE, problems)
+    return BoosterSettings(
+        n_estimators=n_estimators,
+        learning_rate=learning_rate,
+        early_stopping_rounds=early_stopping_rounds,
+        objective=objective,
+        metrics=tuple(metrics),
+        params=params,
+    )
+
+
 def canonical(config: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
     """The settings under one spelling each.
 
@@ -93,3 +220,18 @@ def canonical(config: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str
             raise ConfigError(msg)
         result[name], spelled[name] = value, key
     return result
+
+
+def link_name(settings: BoosterSettings, kind: TargetKind, known: Callable[[str], str]) -> str:
+    """Name of the inverse link; the margins of a custom objective of classes are logits.
+
+    Parameters
+    ----------
+    settings : BoosterSettings
+    kind : TargetKind
+    known : callable
+        The backend's ``link_of``.
+    """
+    if isinstance(settings.objective, str):
+        return known(settings.objective)
+    return {TargetKind.BINARY: "sigmoid", TargetKind.MULTICLASS: "softmax"}.get(kind, "identity")

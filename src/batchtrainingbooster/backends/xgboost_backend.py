@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import xgboost as xgb
 
-from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem
+from batchtrainingbooster.backends.custom import CustomObjective
+from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem, link_name
 from batchtrainingbooster.backends.xgboost_parameters import (
     CLASS_WEIGHT_KEYS,
     DEFAULT_LEARNING_RATE,
+    METRICS,
     NAMES,
     base_score,
     link_of,
+    native_objective,
     parse_settings,
     target_kind,
     with_defaults,
 )
+from batchtrainingbooster.backends.xgboost_predictor import Predictor, first_lines, translated
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
+from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
 
 NAME = "xgboost"
@@ -36,6 +40,7 @@ NATIVE_FILE = "model.ubj"
 __all__ = [
     "CLASS_WEIGHT_KEYS",
     "DEFAULT_LEARNING_RATE",
+    "METRICS",
     "Backend",
     "Predictor",
     "link_of",
@@ -80,7 +85,7 @@ class Backend:
 
     def start(self, reference: Batch, validation: Batch | None) -> None:
         """Fix the quantile cuts, and take the validation rows."""
-        with _translated("while preparing the data"):
+        with translated("while preparing the data"):
             if self._quantised:
                 reference = _with_last_categories(reference, self._problem.cardinalities)
                 self._reference = xgb.QuantileDMatrix(
@@ -96,13 +101,18 @@ class Backend:
         """Metrics of the model so far on the validation set; none without a model."""
         if self._booster is None:
             return {}
-        with _translated("while validating"):
-            return _parse_metrics(self._booster.eval_set([(self._validation, "valid")])).valid
+        with translated("while validating"):
+            return self._evaluate(self._booster, [(self._validation, "valid")], 0).valid
 
     def dataset(self, batch: Batch) -> xgb.DMatrix:
         """The batch, quantised with the common cuts."""
-        fields = {"label": batch.label, "weight": batch.weight, **self._columns}
-        with _translated("while loading a batch"):
+        fields = {
+            "label": batch.label,
+            "weight": batch.weight,
+            "group": batch.group,
+            **self._columns,
+        }
+        with translated("while loading a batch"):
             if not self._quantised:
                 return xgb.DMatrix(batch.features, **fields)
             return xgb.QuantileDMatrix(
@@ -113,13 +123,16 @@ class Backend:
             )
 
     def boost(
-        self, dataset: xgb.DMatrix, learning_rates: Sequence[float]
-    ) -> Iterator[RoundMetrics]:
+        self,
+        dataset: xgb.DMatrix,
+        learning_rates: Sequence[float],
+        after_round: Callable[[RoundMetrics], bool],
+    ) -> None:
         """Train one round for each learning rate, and evaluate it."""
         evaluated = [(dataset, "train")]
         if self._validation is not None:
             evaluated.append((self._validation, "valid"))
-        with _translated("while training"):
+        with translated("while training"):
             if self._booster is None:
                 self._booster = xgb.Booster(self._params, cache=[d for d, _ in evaluated])
             self._renew_updaters(self._booster)
@@ -130,14 +143,41 @@ class Backend:
                     rate = wanted
                 # The number seeds the sampling of the round (seed_per_iteration).
                 round_number = self.n_rounds
-                self._booster.update(dataset, round_number)
-                yield _parse_metrics(self._booster.eval_set(evaluated, round_number))
+                self._update(self._booster, dataset, round_number)
+                if not after_round(self._evaluate(self._booster, evaluated, round_number)):
+                    break
+
+    def _update(self, booster: xgb.Booster, dataset: xgb.DMatrix, round_number: int) -> None:
+        objective = self._settings.objective
+        if not isinstance(objective, CustomObjective):
+            booster.update(dataset, round_number)
+            return
+        margins = booster.predict(dataset, output_margin=True, training=True)
+        weight = dataset.get_weight() if dataset.get_weight().size else None
+        gradient, hessian = objective.derivatives(dataset.get_label(), margins, weight)
+        booster.boost(dataset, round_number, gradient, hessian)
+
+    def _evaluate(
+        self, booster: xgb.Booster, evaluated: list[tuple[xgb.DMatrix, str]], round_number: int
+    ) -> RoundMetrics:
+        metrics = RoundMetrics({}, {})
+        link = link_name(self._settings, self._problem.kind, link_of)
+        if self._settings.own_metrics:
+            metrics = _parse_metrics(booster.eval_set(evaluated, round_number))
+        for metric in self._settings.custom_metrics:
+            for data, part in evaluated:
+                margins = booster.predict(data, output_margin=True)
+                weight = data.get_weight() if data.get_weight().size else None
+                value = metric.value(data.get_label(), margins, weight, link)
+                getattr(metrics, part)[metric.name] = value
+        in_order = self._settings.in_order
+        return RoundMetrics(in_order(metrics.train), in_order(metrics.valid))
 
     def truncate(self, n_rounds: int) -> None:
         """Drop the rounds after the first ``n_rounds``."""
         if self._booster is None or n_rounds == self.n_rounds:
             return
-        with _translated("while cutting the model"):
+        with translated("while cutting the model"):
             if n_rounds == 0:
                 self._booster = None
             else:
@@ -194,13 +234,14 @@ class Backend:
             # Rounds then draw the same samples however the run came to them.
             "seed_per_iteration": True,
             "verbosity": 1,
-            "base_score": base_score(settings.objective or "", problem),
+            "base_score": base_score(settings, problem),
             **settings.params,
-            "objective": settings.objective,
-            "eval_metric": list(settings.metrics),
+            "objective": native_objective(settings, problem.kind),
+            "eval_metric": settings.own_metrics,
+            "disable_default_eval_metric": True,
         }
         given = settings.params.get("num_class")
-        if settings.objective and settings.objective.startswith("multi:"):
+        if params["objective"].startswith("multi:"):
             params["num_class"] = len(problem.class_shares)
         if given is not None and given != len(problem.class_shares):
             msg = (
@@ -213,20 +254,27 @@ class Backend:
         return params
 
     def _check_params(self) -> None:
-        """One round on two rows: XGBoost says what it refuses, or does not use."""
-        n_outputs = max(2, len(self._problem.class_shares))
-        features = np.zeros((n_outputs, len(self._problem.cardinalities)), np.float32)
-        label = np.arange(n_outputs) if self._problem.class_shares else np.ones(n_outputs)
-        data = xgb.DMatrix(features, label=label, **self._columns)
+        """One round on some rows: XGBoost says what it refuses, or does not use."""
+        n_rows = max(2, len(self._problem.class_shares))
+        batch = Batch(
+            features=np.zeros((n_rows, len(self._problem.cardinalities)), np.float32, order="F"),
+            label=np.arange(n_rows, dtype=np.float32) if self._problem.class_shares
+            else np.ones(n_rows, np.float32),
+            group=np.array([n_rows]) if self._problem.kind is TargetKind.RANKING else None,
+        )  # fmt: skip
+        data = xgb.DMatrix(batch.features, label=batch.label, group=batch.group, **self._columns)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 booster = xgb.Booster({**self._params, "verbosity": 1}, cache=[data])
-                booster.update(data, 0)
-                booster.eval_set([(data, "train")])
+                self._update(booster, data, 0)
+                self._evaluate(booster, [(data, "train")], 0)
             except (xgb.core.XGBoostError, ValueError, TypeError) as error:
-                msg = f"{WHERE}: XGBoost refuses it: {_first_lines(error)}"
+                msg = f"{WHERE}: XGBoost refuses it: {first_lines(error)}"
                 raise ConfigError(msg) from error
+            except BackendError as error:
+                msg = f"{WHERE}: tried on {n_rows} rows: {error}"
+                raise ConfigError(msg) from error.__cause__
         text = "".join(str(warning.message) for warning in caught)
         unused = re.search(r"Parameters: \{(.*?)\} are not used", text)
         if unused:
@@ -238,51 +286,6 @@ class Backend:
                     for name in names
                 ],
             )
-
-
-class Predictor:
-    """A trained model, for prediction.
-
-    Parameters
-    ----------
-    native : bytes
-        XGBoost's UBJSON or JSON format.
-    """
-
-    def __init__(self, native: bytes) -> None:
-        with _translated("while loading the model"):
-            self.booster = xgb.Booster(model_file=bytearray(native))
-
-    def margins(self, features: np.ndarray) -> np.ndarray:
-        """Raw scores.
-
-        Parameters
-        ----------
-        features : ndarray of shape (n_rows, n_columns), float32
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_outputs), float32
-        """
-        with _translated("while predicting"):
-            scores = self.booster.inplace_predict(
-                features, predict_type="margin", validate_features=False
-            )
-        return np.asarray(scores, np.float32).reshape(len(features), -1)
-
-    def importance(self, kind: str) -> dict[str, float]:
-        """Importance by native feature name; features in no split are left out.
-
-        Raises
-        ------
-        ConfigError
-            If XGBoost has no such kind.
-        """
-        kinds = ("gain", "total_gain", "cover", "total_cover", "weight")
-        if kind not in kinds:
-            msg = f"importance kind: got {kind!r}, need one of {', '.join(kinds)}"
-            raise ConfigError(msg)
-        return dict(self.booster.get_score(importance_type=kind))
 
 
 def native_names(names: Sequence[str]) -> list[str]:
@@ -319,21 +322,6 @@ def _parse_metrics(text: str) -> RoundMetrics:
         part, _, metric = name.partition("-")
         values[part][metric] = float(value)
     return RoundMetrics(**values)
-
-
-def _first_lines(error: Exception) -> str:
-    """XGBoost's message without its time stamp, source line and stack trace."""
-    text = str(error).partition("Stack trace")[0].strip()
-    return re.sub(r"^\[[\d:]+\] \S+: ", "", text).replace("\n", "; ")
-
-
-@contextmanager
-def _translated(when: str) -> Iterator[None]:
-    try:
-        yield
-    except xgb.core.XGBoostError as error:
-        msg = f"XGBoost failed {when}: {_first_lines(error)}"
-        raise BackendError(msg) from error
 
 
 def version() -> str:

@@ -8,8 +8,15 @@ from typing import Any
 
 import attrs
 
-from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem, canonical
-from batchtrainingbooster.core.parsing import strict
+from batchtrainingbooster.backends.custom import CustomObjective
+from batchtrainingbooster.backends.settings import (
+    WHERE,
+    BoosterSettings,
+    Problem,
+    Vocabulary,
+    parse,
+)
+from batchtrainingbooster.core.metrics import MetricNames
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import ConfigError
 
@@ -42,10 +49,13 @@ _REFUSED = {
     "feature_weights": "not supported",
 }
 
+_VOCABULARY = Vocabulary(library="XGBoost", aliases=_ALIASES, refused=_REFUSED)
+
 _OBJECTIVES = {
     TargetKind.BINARY: ("binary:logistic", "logloss"),
     TargetKind.MULTICLASS: ("multi:softprob", "mlogloss"),
     TargetKind.REGRESSION: ("reg:squarederror", "rmse"),
+    TargetKind.RANKING: ("rank:ndcg", "ndcg"),
 }
 
 # https://xgboost.readthedocs.io/en/stable/parameter.html#learning-task-parameters
@@ -58,7 +68,19 @@ _DEFAULT_METRICS = {
     "reg:gamma": "gamma-nloglik",
     "count:poisson": "poisson-nloglik",
     "reg:tweedie": "tweedie-nloglik@1.5",
+    "rank:map": "map",
 }
+
+METRICS = MetricNames(
+    maximized=frozenset({"auc", "aucpr", "pre", "map", "ndcg", "interval-regression-accuracy"}),
+    minimized=frozenset(
+        {
+            "rmse", "rmsle", "mae", "mape", "mphe", "logloss", "error", "merror", "mlogloss",
+            "poisson-nloglik", "gamma-nloglik", "cox-nloglik", "gamma-deviance", "tweedie-nloglik",
+            "aft-nloglik", "quantile", "expectile",
+        }
+    ),
+)  # fmt: skip
 
 _LOG_LINK = ("count:poisson", "reg:gamma", "reg:tweedie")
 
@@ -76,66 +98,24 @@ NAMES = (
 
 
 def parse_settings(config_model: Mapping[str, Any]) -> BoosterSettings:
-    """``config_model`` in canonical spelling.
-
-    Raises
-    ------
-    ConfigError
-        Listing what is of the wrong type or cannot be had here. Values and names that only
-        XGBoost can judge are checked by the backend, before any data is written.
-    """
-    params = canonical(config_model, _ALIASES)
-    problems = [
-        f"{key}: cannot be set here: {reason}" for key, reason in _REFUSED.items() if key in params
-    ]
+    """``config_model`` in canonical spelling; see ``settings.parse``."""
+    params = dict(config_model)
+    problems = []
     if params.get("booster", "gbtree") != "gbtree":
         problems.append(
             f"booster: got {params['booster']!r}; only 'gbtree' models can be cut back exactly to "
             "their best round"
         )
     if params.pop("enable_categorical", True) is not True:
-        problems.append("enable_categorical: categorical columns are always used as such; "
-                        "leave them out with feature_columns in config_training")  # fmt: skip
-
-    def take(key: str, wanted: Any, default: Any, *, positive: bool = True) -> Any:
-        if key not in params:
-            return default
-        value = params.pop(key)
-        try:
-            value = strict(value, wanted)
-        except TypeError as error:
-            problems.append(f"{key}: {error}")
-            return default
-        if positive and value is not None and not value > 0:
-            problems.append(f"{key}: got {value!r}, need a number > 0")
-        return value
-
-    n_estimators = take("n_estimators", int, 100)
-    learning_rate = take("learning_rate", float | None, None)
-    early_stopping_rounds = take("early_stopping_rounds", int | None, None)
-    objective = take("objective", str | None, None, positive=False)
-    metrics = params.pop("eval_metric", None)
-    if not isinstance(metrics, list | tuple):
-        metrics = [] if metrics is None else [metrics]
-    problems += [
-        f"eval_metric: got {metric!r}, need the name of a metric of XGBoost"
-        for metric in metrics
-        if not isinstance(metric, str)
-    ]
-    if problems:
-        raise ConfigError.of(WHERE, problems)
-    return BoosterSettings(
-        n_estimators=n_estimators,
-        learning_rate=learning_rate,
-        early_stopping_rounds=early_stopping_rounds,
-        objective=objective,
-        metrics=tuple(metrics),
-        params=params,
-    )
+        problems.append(
+            "enable_categorical: categorical columns are always used as such; see "
+            "categorical_encoding and feature_columns in config_training"
+        )
+    return parse(params, _VOCABULARY, problems)
 
 
 def target_kind(objective: str) -> TargetKind:
-    """The kind of target that an objective is for: two classes, two or more, or numbers.
+    """The kind of target that an objective is for: two classes, two or more, numbers, or grades.
 
     Raises
     ------
@@ -148,11 +128,12 @@ def target_kind(objective: str) -> TargetKind:
         "multi": TargetKind.MULTICLASS,
         "reg": TargetKind.REGRESSION,
         "count": TargetKind.REGRESSION,
+        "rank": TargetKind.RANKING,
     }
     if family not in kinds:
         msg = (
             f"{WHERE}: objective: {objective!r} is not supported; "
-            "use a binary:, multi:, reg: or count: objective"
+            "use a binary:, multi:, reg:, count: or rank: objective"
         )
         raise ConfigError(msg)
     return kinds[family]
@@ -165,16 +146,29 @@ def with_defaults(settings: BoosterSettings, kind: TargetKind) -> BoosterSetting
     return attrs.evolve(settings, objective=objective, metrics=metrics)
 
 
-def _default_metric(objective: str, params: Mapping[str, Any], kind: TargetKind) -> str:
+def _default_metric(
+    objective: str | CustomObjective, params: Mapping[str, Any], kind: TargetKind
+) -> str:
     if objective == "reg:tweedie" and "tweedie_variance_power" in params:
         return f"tweedie-nloglik@{params['tweedie_variance_power']}"
-    if objective.startswith("multi:"):
-        return "mlogloss"
-    return _DEFAULT_METRICS.get(objective, _OBJECTIVES[kind][1])
+    if isinstance(objective, str):
+        if objective.startswith("multi:"):
+            return "mlogloss"
+        return _DEFAULT_METRICS.get(objective, _OBJECTIVES[kind][1])
+    return _OBJECTIVES[kind][1]
+
+
+def native_objective(settings: BoosterSettings, kind: TargetKind) -> str:
+    """The objective that XGBoost is told.
+
+    Beside a custom one it is the usual one for the target: XGBoost's metrics, and the native
+    file in the plain library, then read the margins in the same way as this package.
+    """
+    return settings.objective if isinstance(settings.objective, str) else _OBJECTIVES[kind][0]
 
 
 def link_of(objective: str) -> str:
-    """Name of the inverse link from margin to prediction; see ``model.links``."""
+    """Name of the inverse link from margin to prediction; see ``core.links``."""
     if objective.startswith("multi:"):
         return "softmax"
     if objective in ("binary:logistic", "binary:logitraw", "reg:logistic"):
@@ -184,16 +178,24 @@ def link_of(objective: str) -> str:
     return "exp" if objective in _LOG_LINK else "identity"
 
 
-def base_score(objective: str, problem: Problem) -> float | list[float]:
+def base_score(settings: BoosterSettings, problem: Problem) -> float | list[float]:
     """The intercept that XGBoost would otherwise estimate from its first batch."""
+    objective = settings.objective
+    if not isinstance(objective, str):
+        # The margins of a custom objective start from 0, as in XGBoost itself.
+        if problem.kind is TargetKind.MULTICLASS:
+            return [0.0] * len(problem.class_shares)
+        return 0.5 if problem.kind is TargetKind.BINARY else 0.0
     if objective.startswith("multi:"):
         # In the margin space, where softmax takes it back to the class shares.
         return [math.log(max(share, 1e-6)) for share in problem.class_shares]
-    if problem.kind is not TargetKind.REGRESSION:
+    if problem.class_shares:
         share = min(max(problem.class_shares[1], 1e-6), 1 - 1e-6)
         if objective == "binary:logitraw":
             return math.log(share / (1 - share))
         return 0.5 if objective == "binary:hinge" else share
     if objective in ("reg:absoluteerror", "reg:quantileerror"):
         return problem.median
+    if objective.startswith("rank:"):
+        return 0.0
     return max(problem.mean, 1e-6) if objective in _LOG_LINK else problem.mean

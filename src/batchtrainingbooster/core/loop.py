@@ -22,7 +22,7 @@ from typing import Literal
 import attrs
 
 from batchtrainingbooster.core.history import History, Row
-from batchtrainingbooster.core.ports import Backend, BatchSource
+from batchtrainingbooster.core.ports import Backend, BatchSource, RoundMetrics
 from batchtrainingbooster.core.schedules import Schedule
 from batchtrainingbooster.core.stopping import Best, Patience, StopReason
 from batchtrainingbooster.core.visits import Visit, visit_at
@@ -98,7 +98,7 @@ def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState
             dataset = backend.dataset(source.batch(visit.batch))
             rows, visit_best = _train(plan, state, visit, dataset, backend)
             del dataset
-            state = _decide(plan, state, rows, visit_best, backend)
+            state = _decide(plan, state, visit, rows, visit_best, backend)
         if has_validation and plan.patience.is_exhausted(state.visits_without_improvement):
             state = attrs.evolve(state, stop_reason=StopReason.PATIENCE)
         elif state.visit == num_visits:
@@ -116,9 +116,7 @@ def _failing_at(visit: Visit) -> Iterator[None]:
     try:
         yield
     except BackendError as error:
-        msg = (
-            f"visit {visit.number + 1} (epoch {visit.epoch + 1}, batch {visit.batch + 1}): {error}"
-        )
+        msg = f"{visit}: {error}"
         raise BackendError(msg) from error.__cause__
 
 
@@ -132,8 +130,10 @@ def _train(
     best: Best | None = None
     first_round, first_n_rounds = len(state.history), backend.n_rounds
     since = time.perf_counter()
-    for i, metrics in enumerate(backend.boost(dataset, rates)):
-        now = time.perf_counter()
+
+    def record(metrics: RoundMetrics) -> bool:
+        nonlocal since, best
+        i, now = len(rows), time.perf_counter()
         row = Row(
             visit=visit.number,
             batch=visit.batch,
@@ -148,20 +148,29 @@ def _train(
         since = now
         rows.append(row)
         if not metrics.valid:
-            continue
+            return True
         value = list(metrics.valid.values())[-1]
         if within_visit.improves(value, best):
             best = Best(value, row.visit, row.round, row.n_rounds)
         without_gain = row.n_rounds - (best.n_rounds if best else first_n_rounds)
-        if plan.early_stopping_rounds and without_gain >= plan.early_stopping_rounds:
-            break
+        return not plan.early_stopping_rounds or without_gain < plan.early_stopping_rounds
+
+    backend.boost(dataset, rates, record)
     return rows, best
 
 
 def _decide(
-    plan: RunPlan, state: RunState, rows: list[Row], visit_best: Best | None, backend: Backend
+    plan: RunPlan,
+    state: RunState,
+    visit: Visit,
+    rows: list[Row],
+    visit_best: Best | None,
+    backend: Backend,
 ) -> RunState:
     """Record the visit, and keep its rounds, cut them, or roll them back."""
+    if not rows:
+        logger.warning("%s: the booster found nothing to learn; no round was added", visit)
+        return attrs.evolve(state, visit=state.visit + 1, improved=(*state.improved, False))
     last = rows[-1]
     has_validation = bool(last.valid)
     helped = visit_best is not None and plan.patience.improves(visit_best.value, state.best)
@@ -179,10 +188,8 @@ def _decide(
     elif plan.early_stopping_rounds and visit_best is not None:
         keep = visit_best.n_rounds
     logger.info(
-        "Visit %d (epoch %d, batch %d): learning rate %.6g  %s  %s",
-        last.visit + 1,
-        last.epoch + 1,
-        last.batch + 1,
+        "%s: learning rate %.6g  %s  %s",
+        visit,
         last.learning_rate,
         "  ".join(
             f"{part} {name} {value:.6g}"

@@ -1,28 +1,39 @@
-"""The one place where a metric's direction is known."""
+"""The one place where a metric's direction is decided."""
 
 from __future__ import annotations
 
+import re
+
+import attrs
+
 from batchtrainingbooster.errors import ConfigError, did_you_mean
 
-# Names as the boosters print them, without the ``@`` argument.
-# https://xgboost.readthedocs.io/en/stable/parameter.html#learning-task-parameters
-_MAXIMIZE = frozenset({"auc", "aucpr", "pre", "map", "ndcg", "interval-regression-accuracy"})
-_MINIMIZE = frozenset(
-    {
-        "rmse", "rmsle", "mae", "mape", "mphe", "logloss", "error", "merror", "mlogloss",
-        "poisson-nloglik", "gamma-nloglik", "cox-nloglik", "gamma-deviance", "tweedie-nloglik",
-        "aft-nloglik", "quantile", "expectile",
-    }
-)  # fmt: skip
+
+@attrs.frozen
+class MetricNames:
+    """The metrics of a booster, as it prints them, without their arguments.
+
+    Attributes
+    ----------
+    maximized : frozenset of str
+        Those of which a larger value is better.
+    minimized : frozenset of str
+        The others.
+    """
+
+    maximized: frozenset[str]
+    minimized: frozenset[str]
 
 
-def is_maximized(metric: str, maximize: bool | None = None) -> bool:
+def is_maximized(metric: str, known: MetricNames, maximize: bool | None = None) -> bool:
     """Whether a larger value of the metric is better.
 
     Parameters
     ----------
     metric : str
-        A booster's name of it; an argument (``ndcg@5``, ``error@0.7``) makes no difference.
+        A booster's name of it; an argument (``ndcg@5``, ``NDCG:top=5``) makes no difference.
+    known : MetricNames
+        The booster's.
     maximize : bool, optional
         The user's word, which wins.
 
@@ -33,17 +44,18 @@ def is_maximized(metric: str, maximize: bool | None = None) -> bool:
 
     Examples
     --------
-    >>> is_maximized("auc"), is_maximized("ndcg@5-"), is_maximized("mlogloss")
-    (True, True, False)
+    >>> known = MetricNames(frozenset({"auc", "ndcg"}), frozenset({"mlogloss"}))
+    >>> [is_maximized(metric, known) for metric in ("auc", "ndcg@5-", "mlogloss")]
+    [True, True, False]
     """
     if maximize is not None:
         return maximize
-    name = metric.partition("@")[0].rstrip("-")
-    if name in _MAXIMIZE:
+    name = re.split("[@:]", metric)[0].rstrip("-")
+    if name in known.maximized:
         return True
-    if name in _MINIMIZE:
+    if name in known.minimized:
         return False
-    hint = did_you_mean(name, _MAXIMIZE | _MINIMIZE)
+    hint = did_you_mean(name, known.maximized | known.minimized)
     msg = (
         f"config_model: eval_metric: {metric!r} is no metric whose direction is known{hint}; "
         "for a metric of your own, say so with config_training={'maximize': True} or False"

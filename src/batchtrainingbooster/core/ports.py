@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -21,11 +21,14 @@ class Batch:
         Class index, or regression target.
     weight : ndarray of shape (n_rows,), float32, optional
         Class weight times row weight; None where every row weighs 1.
+    group : ndarray of shape (n_groups,), int64, optional
+        For ranking: rows in each query, in the order of the rows.
     """
 
     features: np.ndarray
     label: np.ndarray
     weight: np.ndarray | None = None
+    group: np.ndarray | None = None
 
 
 @attrs.frozen
@@ -77,11 +80,16 @@ class Backend(Protocol):
         """The booster's own dataset of a batch."""
         ...
 
-    def boost(self, dataset: Any, learning_rates: Sequence[float]) -> Iterator[RoundMetrics]:
+    def boost(
+        self,
+        dataset: Any,
+        learning_rates: Sequence[float],
+        after_round: Callable[[RoundMetrics], bool],
+    ) -> None:
         """Train one round for each learning rate on top of the model so far.
 
-        The caller may stop early; the model may then hold more rounds than were taken, and the
-        caller cuts it.
+        ``after_round`` is called after each, and says whether to go on. A booster that finds
+        nothing more to learn in the batch may end by itself.
         """
         ...
 

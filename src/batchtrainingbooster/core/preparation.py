@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from batchtrainingbooster.backends.settings import BoosterSettings, Problem
+from batchtrainingbooster.backends.settings import BoosterSettings, Problem, link_name
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.loop import RunPlan, RunState
-from batchtrainingbooster.core.metrics import is_maximized
-from batchtrainingbooster.core.request import Request
+from batchtrainingbooster.core.request import Request, maximize
 from batchtrainingbooster.core.stopping import Patience
 from batchtrainingbooster.core.table import FeatureKind, TableSchema, TargetKind
 from batchtrainingbooster.core.weights import class_weights
@@ -57,13 +56,13 @@ class Prepared:
     def model(self, state: RunState) -> BoostedModel:
         """The model that the run has left in the booster."""
         backend = self.request.backend
-        objective = self.settings.objective or ""
+        kind = self.job.schema.target.kind
         info = ModelInfo(
             backend=backend.NAME,
             backend_version=backend.version(),
-            objective=objective,
-            link=backend.link_of(objective),
-            metric=self.settings.metrics[-1],
+            objective=self.settings.objective_name,
+            link=link_name(self.settings, kind, backend.link_of),
+            metric=self.settings.metric_names[-1],
             maximize=self.maximize,
             schema=self.job.schema,
             n_rounds=self.booster.n_rounds,
@@ -90,7 +89,7 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
     if valid is not None:
         check_same_columns(valid, columns, "valid_dataframe")
     wanted = None
-    if request.settings.objective is not None:
+    if isinstance(request.settings.objective, str):
         wanted = backend.target_kind(request.settings.objective)
     regression = None if wanted is None else wanted is TargetKind.REGRESSION
     train_source = Source(train, columns, config.seed)
@@ -126,7 +125,7 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
         class_weights=weights,
         # The booster judges its own settings here, before anything is written.
         booster=backend.Backend(settings, problem),
-        maximize=is_maximized(settings.metrics[-1], config.maximize),
+        maximize=maximize(backend, settings, config),
     )
 
 
@@ -310,8 +309,8 @@ def _log_inferred(
     )  # fmt: skip
     logger.info(
         "Objective: %s (%s); deciding metric: %s (%s)",
-        settings.objective, "given" if given.objective else "inferred",
-        settings.metrics[-1], "given" if given.metrics else "inferred",
+        settings.objective_name, "given" if given.objective else "inferred",
+        settings.metric_names[-1], "given" if given.metrics else "inferred",
     )  # fmt: skip
     categorical = [f for f in features if f.kind is FeatureKind.CATEGORICAL]
     logger.info(

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from batchtrainingbooster.backends.custom import CUSTOM_PREFIX, CustomMetric
 from batchtrainingbooster.backends.registry import load_backend
 from batchtrainingbooster.backends.settings import BoosterSettings
 from batchtrainingbooster.core.config import TrainingConfig
@@ -72,17 +73,11 @@ def parse_request(
     config = parse_training(config_training)
     earlier = _earlier_model(backend_name, config.init_model)
     if earlier is not None:
-        if settings.objective not in (None, earlier.info.objective):
-            msg = (
-                f"config_model: objective: got {settings.objective!r}, but init_model was trained "
-                f"with {earlier.info.objective!r}"
-            )
-            raise ConfigError(msg)
-        settings = attrs.evolve(settings, objective=earlier.info.objective)
-    if settings.objective is not None:
+        settings = _continued(settings, earlier.info.objective)
+    if isinstance(settings.objective, str):
         backend.target_kind(settings.objective)
-    for metric in settings.metrics[-1:]:
-        is_maximized(metric, config.maximize)
+    if settings.metrics:
+        maximize(backend, settings, config)
     request = Request(
         backend=backend,
         settings=settings,
@@ -97,6 +92,46 @@ def parse_request(
     )
     request.schedule(num_batches=1).learning_rate(0, ())
     return request
+
+
+def maximize(backend: Any, settings: BoosterSettings, config: TrainingConfig) -> bool:
+    """Whether a larger value of the deciding metric is better.
+
+    Raises
+    ------
+    ConfigError
+        If nobody knows.
+    """
+    if isinstance(settings.metrics[-1], CustomMetric) and config.maximize is None:
+        msg = (
+            f"config_model: eval_metric: {settings.metric_names[-1]} is a function: say whether "
+            "larger is better, with config_training={'maximize': True} or False"
+        )
+        raise ConfigError(msg)
+    return is_maximized(settings.metric_names[-1], backend.METRICS, config.maximize)
+
+
+def _continued(settings: BoosterSettings, objective: str) -> BoosterSettings:
+    """The settings with the objective of an earlier model.
+
+    Raises
+    ------
+    ConfigError
+        If another is named, or it was a function that is not given again.
+    """
+    if settings.objective is not None and settings.objective_name != objective:
+        msg = (
+            f"config_model: objective: got {settings.objective_name!r}, but init_model was trained "
+            f"with {objective!r}"
+        )
+        raise ConfigError(msg)
+    if settings.objective is None and objective.startswith(CUSTOM_PREFIX):
+        msg = (
+            f"config_model: objective: init_model was trained with a function, "
+            f"{objective.removeprefix(CUSTOM_PREFIX)}; give it again"
+        )
+        raise ConfigError(msg)
+    return attrs.evolve(settings, objective=settings.objective or objective)
 
 
 def _earlier_model(backend_name: str, given: Any) -> BoostedModel | None:

@@ -23,6 +23,7 @@ class TargetKind(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    RANKING = "ranking"
 
 
 @attrs.frozen

@@ -25,6 +25,10 @@ class Visit:
     epoch: int
     batch: int
 
+    def __str__(self) -> str:
+        """In words, from 1."""
+        return f"Visit {self.number + 1} (epoch {self.epoch + 1}, batch {self.batch + 1})"
+
 
 def visit_at(number: int, seed: int, num_batches: int) -> Visit:
     """The visit with this number in the run."""

@@ -8,12 +8,12 @@ import attrs
 import numpy as np
 
 from batchtrainingbooster.backends.registry import load_backend
+from batchtrainingbooster.core import links
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import TableSchema, TargetKind
 from batchtrainingbooster.errors import ConfigError
-from batchtrainingbooster.model import links
 from batchtrainingbooster.model.tables import feature_matrix, is_spark, to_arrow
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from batchtrainingbooster.core import links
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.table import FeatureKind, TargetKind
 from batchtrainingbooster.errors import ColumnNotFoundError, DataError
-from batchtrainingbooster.model import links
 from batchtrainingbooster.model.tables import feature_matrix
 
 if TYPE_CHECKING:
