@@ -39,7 +39,8 @@ types: setup ## Check types
 	@$(BIN)/mypy
 
 lock: ## Resolve requirements/dev.txt anew (needs uv)
-	uv pip compile pyproject.toml --group dev --extra spark --extra java --extra xgboost-cpu --extra plots \
+	uv pip compile pyproject.toml --group dev --extra spark --extra java --extra xgboost-cpu --extra catboost \
+		--extra lightgbm --extra plots \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
 
 build: setup ## Build the wheel into dist/

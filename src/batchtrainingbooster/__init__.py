@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from batchtrainingbooster.errors import BatchTrainingError
     from batchtrainingbooster.logger.logger import setup_logger
     from batchtrainingbooster.model.boosted_model import BoostedModel
+    from batchtrainingbooster.trainers.catboost_trainer import CatBoostTrainer
+    from batchtrainingbooster.trainers.lightgbm_trainer import LightGBMTrainer
     from batchtrainingbooster.trainers.xgboost_trainer import XGBoostTrainer
 
 __all__ = [
     "BatchTrainingError",
     "BoostedModel",
+    "CatBoostTrainer",
+    "LightGBMTrainer",
     "TrainingConfig",
     "XGBoostTrainer",
     "setup_logger",
@@ -28,6 +32,8 @@ __version__ = "0.1.0"
 _MODULES = {
     "BatchTrainingError": "errors",
     "BoostedModel": "model.boosted_model",
+    "CatBoostTrainer": "trainers.catboost_trainer",
+    "LightGBMTrainer": "trainers.lightgbm_trainer",
     "TrainingConfig": "core.config",
     "XGBoostTrainer": "trainers.xgboost_trainer",
     "setup_logger": "logger.logger",

@@ -610,6 +610,11 @@ def test_outputs_of_a_problem():
 )  # fmt: skip
 def test_intercept_of_numbers(objective, mean, expected):
     problem = Problem(
-        kind=TargetKind.REGRESSION, mean=mean, median=2.0, column_names=(), cardinalities=(), seed=0
+        kind=TargetKind.REGRESSION,
+        mean=mean,
+        percentiles=tuple(i / 25 for i in range(101)),
+        column_names=(),
+        cardinalities=(),
+        seed=0,
     )
     assert base_score(parse_settings({"objective": objective}), problem) == expected

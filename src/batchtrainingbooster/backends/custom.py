@@ -91,22 +91,14 @@ class CustomMetric:
         """As in the history."""
         return name_of(self.function)
 
-    def value(
-        self, label: np.ndarray, margins: np.ndarray, weight: np.ndarray | None, link: str
-    ) -> float:
-        """The metric of these margins, of shape (n_rows,) or (n_rows, n_outputs).
+    def value(self, label: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
+        """The metric of these predictions.
 
         Raises
         ------
         BackendError
             If the function fails, or returns something else than a number.
         """
-        margins = margins.reshape(len(label), -1)
-        if link in links.CLASS_LINKS:
-            predicted = links.probabilities(margins, link)
-            predicted = predicted[:, 1] if margins.shape[1] == 1 else predicted
-        else:
-            predicted = links.expectations(margins, link)
         weighs = weight is not None and _takes_weights(self.function)
         found = _call(self.function, label, predicted, weight if weighs else None)
         try:
@@ -114,6 +106,15 @@ class CustomMetric:
         except (TypeError, ValueError) as error:
             msg = f"eval_metric {self.name}: returned {found!r}, need a number"
             raise BackendError(msg) from error
+
+
+def predictions(margins: np.ndarray, link: str) -> np.ndarray:
+    """What a metric is given for these margins, of shape (n_rows,) or (n_rows, n_outputs)."""
+    margins = margins.reshape(len(margins), -1)
+    if link not in links.CLASS_LINKS:
+        return links.expectations(margins, link)
+    chances = links.probabilities(margins, link)
+    return chances[:, 1] if margins.shape[1] == 1 else chances
 
 
 def name_of(function: Callable[..., Any]) -> str:

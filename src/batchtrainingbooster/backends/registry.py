@@ -7,7 +7,11 @@ from types import ModuleType
 
 from batchtrainingbooster.errors import MissingDependencyError
 
-BACKENDS = {"xgboost": "batchtrainingbooster.backends.xgboost_backend"}
+BACKENDS = {
+    "xgboost": "batchtrainingbooster.backends.xgboost_backend",
+    "catboost": "batchtrainingbooster.backends.catboost_backend",
+    "lightgbm": "batchtrainingbooster.backends.lightgbm_backend",
+}
 
 
 def load_backend(name: str) -> ModuleType:

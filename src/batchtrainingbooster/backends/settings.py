@@ -79,8 +79,10 @@ class Problem:
     kind : TargetKind
     class_shares : tuple of float
         Weighted share of each class; empty for regression.
-    mean, median : float
-        Of the target, for regression (the mean is weighted).
+    mean : float
+        Of the target, weighted, for regression.
+    percentiles : tuple of float
+        The 101 of the target, for regression.
     column_names : tuple of str
     cardinalities : tuple of int
         Categories by matrix column; 0 where numeric.
@@ -92,7 +94,7 @@ class Problem:
     kind: TargetKind
     class_shares: tuple[float, ...] = ()
     mean: float = 0.0
-    median: float = 0.0
+    percentiles: tuple[float, ...] = ()
     column_names: tuple[str, ...]
     cardinalities: tuple[int, ...]
     seed: int
@@ -102,6 +104,10 @@ class Problem:
     def n_outputs(self) -> int:
         """Margins for each row."""
         return len(self.class_shares) if self.kind is TargetKind.MULTICLASS else 1
+
+    def quantile(self, q: float) -> float:
+        """Quantile of a regression target, to the nearest percentile."""
+        return self.percentiles[round(100 * min(max(q, 0.0), 1.0))]
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
-from batchtrainingbooster.backends.custom import CustomObjective
+from batchtrainingbooster.backends.custom import CustomObjective, predictions
 from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem, link_name
 from batchtrainingbooster.backends.xgboost_parameters import (
     CLASS_WEIGHT_KEYS,
@@ -168,7 +168,7 @@ class Backend:
             for data, part in evaluated:
                 margins = booster.predict(data, output_margin=True)
                 weight = data.get_weight() if data.get_weight().size else None
-                value = metric.value(data.get_label(), margins, weight, link)
+                value = metric.value(data.get_label(), predictions(margins, link), weight)
                 getattr(metrics, part)[metric.name] = value
         in_order = self._settings.in_order
         return RoundMetrics(in_order(metrics.train), in_order(metrics.valid))

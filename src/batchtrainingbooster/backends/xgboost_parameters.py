@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import numpy as np
 
 from batchtrainingbooster.backends.custom import CustomObjective
 from batchtrainingbooster.backends.settings import (
@@ -111,6 +112,8 @@ def parse_settings(config_model: Mapping[str, Any]) -> BoosterSettings:
             "enable_categorical: categorical columns are always used as such; see "
             "categorical_encoding and feature_columns in config_training"
         )
+    if isinstance(params.get("quantile_alpha"), list | tuple | np.ndarray):
+        problems.append("quantile_alpha: train one model for each quantile")
     return parse(params, _VOCABULARY, problems)
 
 
@@ -194,8 +197,10 @@ def base_score(settings: BoosterSettings, problem: Problem) -> float | list[floa
         if objective == "binary:logitraw":
             return math.log(share / (1 - share))
         return 0.5 if objective == "binary:hinge" else share
-    if objective in ("reg:absoluteerror", "reg:quantileerror"):
-        return problem.median
+    if objective == "reg:absoluteerror":
+        return problem.quantile(0.5)
+    if objective == "reg:quantileerror":
+        return problem.quantile(settings.params.get("quantile_alpha", 0.5))
     if objective.startswith("rank:"):
         return 0.0
     return max(problem.mean, 1e-6) if objective in _LOG_LINK else problem.mean

@@ -21,6 +21,8 @@ class Predictor:
         XGBoost's UBJSON or JSON format.
     """
 
+    importance_kinds = ("gain", "total_gain", "cover", "total_cover", "weight")
+
     def __init__(self, native: bytes) -> None:
         with translated("while loading the model"):
             self.booster = xgb.Booster(model_file=bytearray(native))
@@ -50,9 +52,9 @@ class Predictor:
         ConfigError
             If XGBoost has no such kind.
         """
-        kinds = ("gain", "total_gain", "cover", "total_cover", "weight")
-        if kind not in kinds:
-            msg = f"importance kind: got {kind!r}, need one of {', '.join(kinds)}"
+        if kind not in self.importance_kinds:
+            names = ", ".join(self.importance_kinds)
+            msg = f"importance kind: got {kind!r}, need one of {names}"
             raise ConfigError(msg)
         return dict(self.booster.get_score(importance_type=kind))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchtrainingbooster import XGBoostTrainer
+from batchtrainingbooster import CatBoostTrainer, LightGBMTrainer, XGBoostTrainer
 from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.cli.training_file import Table, TrainingFile
 from batchtrainingbooster.core.request import parse_request
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from batchtrainingbooster.core.base_trainer import BaseTrainer
 
-_TRAINERS = {"xgboost": XGBoostTrainer}
+_TRAINERS = {
+    "xgboost": XGBoostTrainer,
+    "catboost": CatBoostTrainer,
+    "lightgbm": LightGBMTrainer,
+}
 
 
 def run_training(file: TrainingFile) -> str:

@@ -11,7 +11,7 @@ import yaml
 from batchtrainingbooster.core.parsing import build, copy_of
 from batchtrainingbooster.errors import ConfigError
 
-TRAINERS = ("xgboost",)
+TRAINERS = ("xgboost", "catboost", "lightgbm")
 
 
 @attrs.frozen(kw_only=True)

@@ -22,10 +22,16 @@ def _softmax(margins: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
+def _sigmoids(margins: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-margins)))
+
+
 CLASS_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": _sigmoid,
     "hinge": _hinge,
     "softmax": _softmax,
+    # Not normalised, as in LightGBM and CatBoost.
+    "one_vs_all": _sigmoids,
 }
 
 

@@ -291,7 +291,7 @@ def _problem(
     # Rounded to float32: sums of floats depend on the partitioning in their last bits.
     if found.bins is not None:
         mean = float(np.float32(weighted_mean(found)))
-        return Problem(mean=mean, median=found.bins.median, **common)
+        return Problem(mean=mean, percentiles=found.bins.percentiles, **common)
     sums = found.weight_sums if weights is None else found.weight_sums * weights
     shares = (sums / sums.sum()).astype(np.float32)
     return Problem(class_shares=tuple(shares.tolist()), **common)

@@ -25,11 +25,12 @@ class Bins:
     ----------
     edges : tuple of float
         Upper edges, included, of all bins but the last.
-    median : float
+    percentiles : tuple of float
+        The 101 from the smallest to the largest value, of a sample.
     """
 
     edges: tuple[float, ...]
-    median: float
+    percentiles: tuple[float, ...]
 
 
 def stratum_bin(label: Column, edges: Sequence[float]) -> Column:
@@ -79,4 +80,4 @@ def quantile_bins(frame: DataFrame, n_distinct: int) -> Bins:
         return float(values[np.searchsorted(cumulative, q * cumulative[-1])])
 
     edges = sorted({quantile(i / N_BINS) for i in range(1, N_BINS)} - {float(values[-1])})
-    return Bins(tuple(edges), quantile(0.5))
+    return Bins(tuple(edges), tuple(quantile(i / 100) for i in range(101)))

@@ -189,13 +189,15 @@ class BoostedModel:
 
         return transform(self, frame)
 
-    def feature_importance(self, kind: str = "gain") -> dict[str, float]:
+    def feature_importance(self, kind: str | None = None) -> dict[str, float]:
         """Importance of each column of the feature matrix, largest first.
 
         Parameters
         ----------
-        kind : str
-            The booster's own name of it; for XGBoost gain, total_gain, cover, total_cover, weight.
+        kind : str, optional
+            The booster's own name of it: gain (the default), total_gain, cover, total_cover or
+            weight for XGBoost; gain (the default) or split for LightGBM; PredictionValuesChange
+            (the default) or InternalFeatureImportance for CatBoost.
 
         Returns
         -------
@@ -204,7 +206,7 @@ class BoostedModel:
         """
         names = self.info.schema.column_names
         native = load_backend(self.info.backend).native_names(names)
-        found = self.predictor.importance(kind)
+        found = self.predictor.importance(kind or self.predictor.importance_kinds[0])
         values = {name: found.get(own, 0.0) for name, own in zip(names, native, strict=True)}
         return dict(sorted(values.items(), key=lambda item: -item[1]))
 

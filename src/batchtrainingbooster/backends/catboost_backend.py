@@ -1,0 +1,307 @@
+"""CatBoost behind the loop's port, and behind prediction.
+
+Every visit is one ``fit`` that continues the model so far, or one for each learning rate in it.
+What CatBoost would choose by the rows of a batch is fixed: learning rate, seed, borders, missing
+values, one-hot size, steps in a leaf.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import catboost
+import numpy as np
+
+from batchtrainingbooster.backends.catboost_callbacks import Loss, Metric, Observer
+from batchtrainingbooster.backends.catboost_data import (
+    pool_of,
+    with_all_classes,
+    with_missing_values,
+)
+from batchtrainingbooster.backends.catboost_parameters import (
+    CLASS_WEIGHT_KEYS,
+    DEFAULT_LEARNING_RATE,
+    METRICS,
+    NAMES,
+    leaf_iterations,
+    link_of,
+    parse_settings,
+    target_kind,
+    with_defaults,
+)
+from batchtrainingbooster.backends.catboost_predictor import Predictor, loaded, translated
+from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective, predictions
+from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem, link_name
+from batchtrainingbooster.core.ports import Batch, RoundMetrics
+from batchtrainingbooster.core.table import TargetKind
+from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
+
+NAME = "catboost"
+NATIVE_FILE = "model.cbm"
+
+__all__ = [
+    "CLASS_WEIGHT_KEYS",
+    "DEFAULT_LEARNING_RATE",
+    "METRICS",
+    "Backend",
+    "Predictor",
+    "link_of",
+    "native_names",
+    "parse_settings",
+    "target_kind",
+    "version",
+    "with_defaults",
+]
+
+_BORDER_KEYS = ("border_count", "feature_border_type", "per_float_feature_quantization", "nan_mode")
+# Of CatBoost's notes on how a model came to be, those that differ from run to run, or pile up.
+_VOLATILE = ("model_guid", "train_finish_time", "training")
+
+
+class Backend:
+    """The model so far, and how it grows.
+
+    Parameters
+    ----------
+    settings : BoosterSettings
+        With objective and metrics.
+    problem : Problem
+
+    Raises
+    ------
+    ConfigError
+        If CatBoost refuses a value, or does not know a key.
+    """
+
+    def __init__(self, settings: BoosterSettings, problem: Problem) -> None:
+        self._settings = settings
+        self._problem = problem
+        self._names = native_names(problem.column_names)
+        self._params = self._native_params()
+        self._check_params()
+        self._model: catboost.CatBoost | None = None
+        if problem.initial_model is not None:
+            self._model = loaded(problem.initial_model)
+        self._folder = tempfile.TemporaryDirectory(prefix="batchtrainingbooster-")
+        self._borders: Path | None = None
+        self._validation: catboost.Pool | None = None
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds in the model so far."""
+        return 0 if self._model is None else int(self._model.tree_count_)
+
+    def start(self, reference: Batch, validation: Batch | None) -> None:
+        """Fix the borders, and take the validation rows."""
+        with translated("while preparing the data"):
+            if not all(self._problem.cardinalities):
+                pool = self._pool(with_missing_values(reference))
+                pool.quantize(**{k: self._params[k] for k in _BORDER_KEYS if k in self._params})
+                self._borders = Path(self._folder.name) / "borders.tsv"
+                pool.save_quantization_borders(str(self._borders))
+            if validation is not None:
+                self._validation = self._pool(validation)
+
+    def validate(self) -> dict[str, float]:
+        """Metrics of the model so far on the validation set; none without a model."""
+        if self._model is None or self._validation is None:
+            return {}
+        values: dict[str, float] = {}
+        names = self._settings.own_metrics
+        with translated("while validating"):
+            if names:
+                found = self._model.eval_metrics(
+                    self._validation, names, ntree_start=self.n_rounds - 1
+                )
+                values = {name: value[-1] for name, value in found.items()}
+            for metric in self._settings.custom_metrics:
+                margins = self._model.predict(self._validation, prediction_type="RawFormulaVal")
+                label = np.asarray(self._validation.get_label(), np.float32)
+                weight = np.asarray(self._validation.get_weight(), np.float32)
+                predicted = predictions(margins, self._link)
+                values[metric.name] = metric.value(label, predicted, weight)
+        return self._own(values)
+
+    def dataset(self, batch: Batch) -> catboost.Pool:
+        """The batch, with every class in it."""
+        if self._problem.class_shares:
+            batch = with_all_classes(batch, len(self._problem.class_shares))
+        with translated("while loading a batch"):
+            return self._pool(batch)
+
+    def boost(
+        self,
+        dataset: catboost.Pool,
+        learning_rates: Sequence[float],
+        after_round: Callable[[RoundMetrics], bool],
+    ) -> None:
+        """Train one round for each learning rate, and evaluate it."""
+        observer = Observer(self._own, after_round)
+        for rate, rounds in groupby(learning_rates):
+            params = {
+                **self._params,
+                "learning_rate": rate,
+                "iterations": len(list(rounds)),
+                # Other samples in every visit, and the same ones however the run came to it.
+                "random_seed": self._params["random_seed"] + self.n_rounds,
+            }
+            if self._borders is not None:
+                params["input_borders"] = str(self._borders)
+            try:
+                with translated("while training"):
+                    model = catboost.CatBoost(params).fit(
+                        dataset,
+                        eval_set=self._validation,
+                        init_model=self._model,
+                        callbacks=[observer],
+                    )
+            except BackendError as error:
+                if "All features are either constant or ignored" in str(error):
+                    return
+                raise
+            _tidy(model)
+            self._model = model
+            if not observer.goes_on:
+                return
+
+    def truncate(self, n_rounds: int) -> None:
+        """Drop the rounds after the first ``n_rounds``."""
+        if self._model is None or n_rounds == self.n_rounds:
+            return
+        with translated("while cutting the model"):
+            if n_rounds == 0:
+                self._model = None
+            else:
+                self._model.shrink(ntree_end=n_rounds)
+
+    def to_bytes(self) -> bytes:
+        """The model so far in CatBoost's binary format.
+
+        Raises
+        ------
+        BackendError
+            If no round was ever kept.
+        """
+        if self._model is None:
+            msg = "no round was kept; check eval_metric and the validation data"
+            raise BackendError(msg)
+        with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as folder:
+            file = Path(folder) / NATIVE_FILE
+            self._model.save_model(str(file))
+            return file.read_bytes()
+
+    def _pool(self, batch: Batch) -> catboost.Pool:
+        return pool_of(batch, self._names, self._problem.cardinalities)
+
+    @property
+    def _link(self) -> str:
+        return link_name(self._settings, self._problem.kind, link_of)
+
+    def _own(self, values: dict[str, float]) -> dict[str, float]:
+        """The metrics that were asked for, in that order: CatBoost computes others beside them."""
+        return {name: values[_printed_name(name, values)] for name in self._settings.metric_names}
+
+    def _native_params(self) -> dict[str, Any]:
+        settings, problem = self._settings, self._problem
+        objective, metric = settings.objective, settings.metrics[-1]
+        n_classes = len(problem.class_shares)
+        params: dict[str, Any] = {
+            "random_seed": problem.seed,
+            "verbose": False,
+            "allow_writing_files": False,
+            "nan_mode": "Min",
+            "one_hot_max_size": 10 if problem.kind is TargetKind.RANKING else 2,
+            "allow_const_label": True,
+            **settings.params,
+            "use_best_model": False,
+        }
+        if n_classes:
+            params["class_names"] = list(range(n_classes))
+        if isinstance(objective, CustomObjective):
+            params["loss_function"] = Loss(objective)
+            params.setdefault("leaf_estimation_iterations", 1)
+            params.setdefault("leaf_estimation_method", "Newton")
+        else:
+            params["loss_function"] = objective
+            params.setdefault("leaf_estimation_iterations", leaf_iterations(objective))
+        if isinstance(metric, CustomMetric):
+            # CatBoost prints the name of the class.
+            params["eval_metric"] = type(metric.name, (Metric,), {})(metric, self._link)
+        else:
+            params["eval_metric"] = _on_train_too(metric)
+        params["custom_metric"] = [
+            _on_train_too(name) for name in settings.own_metrics if name != metric
+        ]
+        return params
+
+    def _check_params(self) -> None:
+        """One round on some rows: CatBoost says what it refuses, or does not know."""
+        n_rows = max(2, len(self._problem.class_shares))
+        is_ranking = self._problem.kind is TargetKind.RANKING
+        row = np.arange(n_rows, dtype=np.float32)
+        batch = Batch(
+            features=np.asfortranarray(np.repeat(row[:, None], len(self._names), axis=1)),
+            label=row if self._problem.class_shares or is_ranking else (row + 1) / n_rows,
+            group=np.array([n_rows]) if is_ranking else None,
+        )
+        for i, n in enumerate(self._problem.cardinalities):
+            batch.features[:, i] %= n or n_rows  # codes that the dictionary has
+        params = {**self._params, "iterations": 1, "learning_rate": 0.1}
+        try:
+            with translated("on some rows"):
+                model = catboost.CatBoost(params).fit(self._pool(batch))
+            self._own(dict.fromkeys(model.get_evals_result()["learn"], 0.0))
+        except KeyError as error:
+            msg = f"{WHERE}: eval_metric: CatBoost does not compute {error.args[0]!r} here"
+            raise ConfigError(msg) from error
+        except (BackendError, ValueError, TypeError) as error:
+            text = str(error).removeprefix("CatBoost failed on some rows: ")
+            unknown = re.search(r"Unknown option \{(\w+)\}", text)
+            if unknown:
+                key = unknown.group(1)
+                msg = f"{WHERE}: {key}: unknown key{did_you_mean(key, NAMES)}"
+            else:
+                msg = f"{WHERE}: CatBoost refuses it: {text}"
+            raise ConfigError(msg) from error
+
+
+def native_names(names: Sequence[str]) -> list[str]:
+    """Column names for the native file: the user's own, or ``f0, f1, ...`` where some repeat."""
+    if len(set(names)) < len(names):
+        return [f"f{i}" for i in range(len(names))]
+    return list(names)
+
+
+def version() -> str:
+    """Of the installed library."""
+    return str(catboost.__version__)
+
+
+def _tidy(model: catboost.CatBoost) -> None:
+    """Drop what CatBoost notes of the time, and of all models that this one continues."""
+    metadata = model.get_metadata()
+    for key in list(metadata):
+        if key.startswith("initModel:") or key in _VOLATILE:
+            del metadata[key]
+
+
+def _on_train_too(metric: str) -> str:
+    """CatBoost leaves costly metrics out on the training rows, unless told otherwise."""
+    return f"{metric}{';' if ':' in metric else ':'}hints=skip_train~false"
+
+
+def _printed_name(metric: str, printed: Any) -> str:
+    """CatBoost's spelling of a metric, which may name more arguments."""
+    name, _, arguments = metric.partition(":")
+    wanted = {item for item in arguments.split(";") if item}
+    names = [
+        other
+        for other in printed
+        if other.partition(":")[0] == name and wanted <= set(other.partition(":")[2].split(";"))
+    ]
+    return min(names, key=len, default=metric)

@@ -1,0 +1,84 @@
+"""Batches in the forms that CatBoost reads without a copy by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import catboost
+import numpy as np
+import pandas as pd
+
+from batchtrainingbooster.core.ports import Batch
+
+MISSING = "-1"
+
+
+def pool_of(batch: Batch, names: Sequence[str], cardinalities: Sequence[int]) -> catboost.Pool:
+    """A batch as CatBoost's dataset."""
+    group = None
+    if batch.group is not None:
+        group = np.repeat(np.arange(len(batch.group)), batch.group)
+    return catboost.Pool(
+        table_of(batch.features, names, cardinalities),
+        batch.label,
+        cat_features=[i for i, n in enumerate(cardinalities) if n],
+        weight=batch.weight,
+        group_id=group,
+        feature_names=list(names),
+    )
+
+
+def table_of(
+    features: np.ndarray, names: Sequence[str], cardinalities: Sequence[int]
+) -> np.ndarray | pd.DataFrame:
+    """The matrix; where there are categories, as a DataFrame with these as pandas categoricals.
+
+    Columns of numbers are views of the matrix. Of categoricals, CatBoost hashes the dictionary
+    once, and then reads codes.
+    """
+    if not any(cardinalities):
+        return features
+    columns = [
+        _categorical(features[:, i], n) if n else features[:, i]
+        for i, n in enumerate(cardinalities)
+    ]
+    table = pd.DataFrame(dict(enumerate(columns)), copy=False)
+    table.columns = list(names)
+    return table
+
+
+def with_all_classes(batch: Batch, n_classes: int) -> Batch:
+    """A row of weight 0 for each class that the batch lacks.
+
+    CatBoost sizes a model by the classes that it finds, and then refuses to continue another.
+    """
+    missing = np.setdiff1d(np.arange(n_classes, dtype=np.float32), batch.label)
+    if not len(missing):
+        return batch
+    weight = np.ones(len(batch.label), np.float32) if batch.weight is None else batch.weight
+    first_row = np.repeat(batch.features[:1], len(missing), axis=0)
+    return Batch(
+        features=np.asfortranarray(np.concatenate([batch.features, first_row])),
+        label=np.concatenate([batch.label, missing]),
+        weight=np.concatenate([weight, np.zeros(len(missing), np.float32)]),
+    )
+
+
+def with_missing_values(batch: Batch) -> Batch:
+    """One more row without any value, so that every column has a border for missing ones."""
+    nothing = np.full((1, batch.features.shape[1]), np.nan, np.float32)
+    return Batch(
+        features=np.asfortranarray(np.concatenate([batch.features, nothing])),
+        label=np.append(batch.label, batch.label[:1]),
+    )
+
+
+def _categorical(column: np.ndarray, n_categories: int) -> pd.Categorical:
+    codes = np.where(np.isnan(column), n_categories, column).astype(np.int32)
+    return pd.Categorical.from_codes(codes, dtype=_dtype(n_categories))
+
+
+@lru_cache(maxsize=1024)
+def _dtype(n_categories: int) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype([*map(str, range(n_categories)), MISSING])
