@@ -30,15 +30,21 @@ from batchtrainingbooster.backends.catboost_parameters import (
     NAMES,
     leaf_iterations,
     link_of,
+    one_hot_max_size,
     parse_settings,
     target_kind,
     with_defaults,
 )
-from batchtrainingbooster.backends.catboost_predictor import Predictor, loaded, translated
+from batchtrainingbooster.backends.catboost_predictor import Predictor, loaded, quiet, translated
 from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective, predictions
-from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem, link_name
+from batchtrainingbooster.backends.settings import (
+    WHERE,
+    BoosterSettings,
+    Problem,
+    link_name,
+    trial_batch,
+)
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
-from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
 
 NAME = "catboost"
@@ -153,7 +159,7 @@ class Backend:
             if self._borders is not None:
                 params["input_borders"] = str(self._borders)
             try:
-                with translated("while training"):
+                with translated("while training"), quiet():
                     model = catboost.CatBoost(params).fit(
                         dataset,
                         eval_set=self._validation,
@@ -215,7 +221,7 @@ class Backend:
             "verbose": False,
             "allow_writing_files": False,
             "nan_mode": "Min",
-            "one_hot_max_size": 10 if problem.kind is TargetKind.RANKING else 2,
+            "one_hot_max_size": one_hot_max_size(objective, problem.kind),
             "allow_const_label": True,
             **settings.params,
             "use_best_model": False,
@@ -241,19 +247,10 @@ class Backend:
 
     def _check_params(self) -> None:
         """One round on some rows: CatBoost says what it refuses, or does not know."""
-        n_rows = max(2, len(self._problem.class_shares))
-        is_ranking = self._problem.kind is TargetKind.RANKING
-        row = np.arange(n_rows, dtype=np.float32)
-        batch = Batch(
-            features=np.asfortranarray(np.repeat(row[:, None], len(self._names), axis=1)),
-            label=row if self._problem.class_shares or is_ranking else (row + 1) / n_rows,
-            group=np.array([n_rows]) if is_ranking else None,
-        )
-        for i, n in enumerate(self._problem.cardinalities):
-            batch.features[:, i] %= n or n_rows  # codes that the dictionary has
+        batch = trial_batch(self._problem)
         params = {**self._params, "iterations": 1, "learning_rate": 0.1}
         try:
-            with translated("on some rows"):
+            with translated("on some rows"), quiet():
                 model = catboost.CatBoost(params).fit(self._pool(batch))
             self._own(dict.fromkeys(model.get_evals_result()["learn"], 0.0))
         except KeyError as error:

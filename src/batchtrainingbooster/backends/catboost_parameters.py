@@ -195,6 +195,13 @@ def link_of(objective: str) -> str:
     return _OBJECTIVES[objective.partition(":")[0]][1]
 
 
+def one_hot_max_size(objective: str | object, kind: TargetKind) -> int:
+    """The largest dictionary that becomes one-hot columns: CatBoost's own, whatever the batch."""
+    if isinstance(objective, str) and "Pairwise" in objective:
+        return 1  # these cannot have such columns
+    return 10 if kind is _RANKING else 2
+
+
 def leaf_iterations(objective: str | None) -> int:
     """Steps in which a leaf's value is found."""
     return _OBJECTIVES[objective.partition(":")[0]][2] if objective else 1

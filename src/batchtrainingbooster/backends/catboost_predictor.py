@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,9 +44,8 @@ class Predictor:
         -------
         ndarray of shape (n_rows, n_outputs), float64
         """
-        n_outputs = max(1, len(self.booster.classes_) if len(self.booster.classes_) > 2 else 1)
         if not len(features):
-            return np.empty((0, n_outputs))
+            return self.margins(np.zeros((1, len(self._names)), np.float32))[:0]
         cardinalities = [
             _power_of_two(features[:, i]) if categorical else 0
             for i, categorical in enumerate(self._is_categorical)
@@ -81,6 +81,14 @@ def _power_of_two(codes: np.ndarray) -> int:
     """A number of categories that holds these codes, one of few, as dictionaries are kept."""
     largest = np.nanmax(codes, initial=0)
     return 1 << int(largest).bit_length()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without CatBoost's advice to install numba, at each call, for functions of the user's own."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Failed to import numba")
+        yield
 
 
 @contextmanager

@@ -31,8 +31,8 @@ class CustomObjective:
     function : callable
         ``function(y_true, margins) -> (gradient, hessian)``, each of the shape of the margins:
         (n_rows,), or (n_rows, n_classes) for more than two classes. One that has a parameter
-        ``sample_weight`` is given the row weights, and must count them in; else they are counted
-        in afterwards.
+        ``sample_weight`` is given the row weights (None where there are none), and must count
+        them in; else they are counted in afterwards.
     """
 
     function: Callable[..., Any]
@@ -52,8 +52,7 @@ class CustomObjective:
         BackendError
             If the function fails, or returns something else.
         """
-        weighs = weight is not None and _takes_weights(self.function)
-        found = _call(self.function, label, margins, weight if weighs else None)
+        found = _call(self.function, label, margins, weight)
         if not isinstance(found, tuple) or len(found) != 2:
             msg = f"objective {name_of(self.function)}: returned {found!r}, need a pair of arrays"
             raise BackendError(msg)
@@ -65,7 +64,7 @@ class CustomObjective:
                     f"need {margins.shape}"
                 )
                 raise BackendError(msg)
-        if weight is not None and not weighs:
+        if weight is not None and not _takes_weights(self.function):
             by_row = weight if margins.ndim == 1 else weight[:, None]
             gradient, hessian = gradient * by_row, hessian * by_row
         return gradient, hessian
@@ -99,8 +98,7 @@ class CustomMetric:
         BackendError
             If the function fails, or returns something else than a number.
         """
-        weighs = weight is not None and _takes_weights(self.function)
-        found = _call(self.function, label, predicted, weight if weighs else None)
+        found = _call(self.function, label, predicted, weight)
         try:
             return float(found)
         except (TypeError, ValueError) as error:
@@ -132,9 +130,9 @@ def _call(
     function: Callable[..., Any], label: np.ndarray, values: np.ndarray, weight: np.ndarray | None
 ) -> Any:
     try:
-        if weight is None:
-            return function(label, values)
-        return function(label, values, sample_weight=weight)
+        if _takes_weights(function):
+            return function(label, values, sample_weight=weight)
+        return function(label, values)
     except Exception as error:
         msg = f"{name_of(function)} failed: {type(error).__name__}: {error}"
         raise BackendError(msg) from error

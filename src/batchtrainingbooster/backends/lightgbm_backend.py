@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,13 @@ from batchtrainingbooster.backends.lightgbm_parameters import (
     with_defaults,
 )
 from batchtrainingbooster.backends.lightgbm_predictor import Predictor, loaded, native, translated
-from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem, link_name
+from batchtrainingbooster.backends.settings import (
+    WHERE,
+    BoosterSettings,
+    Problem,
+    link_name,
+    trial_batch,
+)
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
@@ -102,7 +108,7 @@ class Backend:
         with translated("while validating"):
             data = self._dataset(rows, self._reference)
             data.set_init_score(self._booster.predict(rows.features, raw_score=True))
-            booster = lgb.Booster(self._params, data)
+            booster = lgb.Booster(_without_function(self._params), data)
             found = booster.eval_train(self._custom_evaluation())
             return self._metrics([("valid", *result[1:3]) for result in found]).valid
 
@@ -174,7 +180,13 @@ class Backend:
             raise BackendError(msg)
         return native(self._booster, -1)
 
-    def _dataset(self, batch: Batch, reference: lgb.Dataset | None) -> lgb.Dataset:
+    def _dataset(
+        self,
+        batch: Batch,
+        reference: lgb.Dataset | None,
+        params: Mapping[str, Any] | None = None,
+    ) -> lgb.Dataset:
+        params = params or self._params
         categorical = [i for i, n in enumerate(self._problem.cardinalities) if n]
         return lgb.Dataset(
             batch.features,
@@ -184,7 +196,7 @@ class Backend:
             group=batch.group,
             feature_name=native_names(self._problem.column_names),
             categorical_feature=categorical,
-            params=self._params,
+            params=_without_function(params),
         )
 
     def _validation_dataset(self, rows: Batch) -> lgb.Dataset:
@@ -242,6 +254,9 @@ class Backend:
             "force_row_wise": not settings.params.get("force_col_wise", False),
             # What cannot be split in the reference sample may be so in a batch.
             "feature_pre_filter": False,
+            # LightGBM's own 0 lets a model that is sure of its first batch diverge on the second:
+            # the hessians of the rows that it gets wrong are almost 0. XGBoost's default is 1.
+            "lambda_l2": 1.0,
             **settings.params,
             "objective": settings.objective,
             "metric": settings.own_metrics or "None",
@@ -264,34 +279,30 @@ class Backend:
 
     def _check_params(self) -> None:
         """One round on some rows: LightGBM says what it refuses, or does not know."""
-        n_rows = max(2, len(self._problem.class_shares))
-        is_ranking = self._problem.kind is TargetKind.RANKING
-        batch = Batch(
-            features=np.zeros((n_rows, len(self._problem.cardinalities)), np.float32, order="F"),
-            label=np.arange(n_rows, dtype=np.float32)
-            if self._problem.class_shares or is_ranking
-            else np.ones(n_rows, np.float32),
-            group=np.array([n_rows]) if is_ranking else None,
-        )
+        batch = trial_batch(self._problem)
         said = io.StringIO()
         params = {**self._params, "verbosity": 0}
         try:
             # LightGBM prints its warnings.
             with contextlib.redirect_stdout(said):
-                data = self._dataset(batch, None)
-                data.params = params
+                data = self._dataset(batch, None, params)
                 booster = lgb.train(params, data, num_boost_round=1, keep_training_booster=True)
                 booster.eval_train(self._custom_evaluation())
         except (lgb.basic.LightGBMError, ValueError, TypeError) as error:
             msg = f"{WHERE}: LightGBM refuses it: {error}"
             raise ConfigError(msg) from error
         except BackendError as error:
-            msg = f"{WHERE}: tried on {n_rows} rows: {error}"
+            msg = f"{WHERE}: tried on {len(batch.label)} rows: {error}"
             raise ConfigError(msg) from error.__cause__
         unknown = dict.fromkeys(re.findall(r"Unknown parameter: (\S+)", said.getvalue()))
         if unknown:
             problems = [f"{name}: unknown key{did_you_mean(name, NAMES)}" for name in unknown]
             raise ConfigError.of(WHERE, problems)
+
+
+def _without_function(params: Mapping[str, Any]) -> dict[str, Any]:
+    """As datasets and boosters take them: an objective of the user's own is no parameter."""
+    return {**params, "objective": "none"} if callable(params["objective"]) else dict(params)
 
 
 def native_names(names: Sequence[str]) -> list[str]:

@@ -39,6 +39,7 @@ _SPELLINGS = {
     "data_sample_strategy": "",
     "is_unbalance": "unbalance unbalanced_sets",
     "num_class": "num_classes",
+    "lambda_l2": "reg_lambda lambda l2_regularization",
     "verbosity": "verbose",
     "eval_at": "ndcg_eval_at ndcg_at map_eval_at map_at",
     "linear_tree": "linear_trees",
@@ -141,11 +142,11 @@ _METRIC_ALIASES = {a: name for name, aliases in _METRIC_SPELLINGS.items() for a 
 NAMES = (
     *_SPELLINGS, *_ALIASES, "alpha", "bagging_fraction", "bagging_freq", "cat_l2", "cat_smooth",
     "colsample_bytree", "extra_trees", "feature_fraction", "feature_fraction_bynode",
-    "force_col_wise", "interaction_constraints", "lambda_l1", "lambda_l2", "max_bin",
+    "force_col_wise", "interaction_constraints", "lambda_l1", "max_bin",
     "max_cat_threshold", "max_cat_to_onehot", "max_depth", "min_child_samples",
     "min_child_weight", "min_data_in_bin", "min_data_in_leaf", "min_data_per_group",
     "min_gain_to_split", "min_split_gain", "min_sum_hessian_in_leaf", "monotone_constraints",
-    "num_leaves", "path_smooth", "reg_alpha", "reg_lambda", "scale_pos_weight", "subsample",
+    "num_leaves", "path_smooth", "reg_alpha", "scale_pos_weight", "subsample",
     "subsample_freq", "tree_learner", "tweedie_variance_power",
 )  # fmt: skip
 

@@ -38,7 +38,7 @@ class Predictor:
         ndarray of shape (n_rows, n_outputs), float64
         """
         if not len(features):
-            return np.empty((0, self.booster.num_model_per_iteration()))
+            return self.margins(np.zeros((1, self.booster.num_feature()), np.float32))[:0]
         with translated("while predicting"):
             scores = self.booster.predict(features, raw_score=True)
         return np.asarray(scores).reshape(len(features), -1)

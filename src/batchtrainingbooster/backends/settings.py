@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+import numpy as np
 
 from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective
 from batchtrainingbooster.core.parsing import strict
+from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import ConfigError
 
@@ -241,3 +243,19 @@ def link_name(settings: BoosterSettings, kind: TargetKind, known: Callable[[str]
     if isinstance(settings.objective, str):
         return known(settings.objective)
     return {TargetKind.BINARY: "sigmoid", TargetKind.MULTICLASS: "softmax"}.get(kind, "identity")
+
+
+def trial_batch(problem: Problem) -> Batch:
+    """Some rows of every class, on which a booster can be asked about its settings."""
+    n_rows = max(64, len(problem.class_shares))
+    row = np.arange(n_rows, dtype=np.float32)
+    features = np.repeat(row[:, None], len(problem.cardinalities), axis=1)
+    for i, n in enumerate(problem.cardinalities):
+        features[:, i] %= n or n_rows
+    is_ranking = problem.kind is TargetKind.RANKING
+    return Batch(
+        features=np.asfortranarray(features),
+        label=row % (len(problem.class_shares) or 2) if problem.class_shares or is_ranking
+        else (row + 1) / n_rows,
+        group=np.repeat(8, n_rows // 8) if is_ranking else None,
+    )  # fmt: skip

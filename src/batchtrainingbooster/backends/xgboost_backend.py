@@ -16,7 +16,13 @@ import numpy as np
 import xgboost as xgb
 
 from batchtrainingbooster.backends.custom import CustomObjective, predictions
-from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Problem, link_name
+from batchtrainingbooster.backends.settings import (
+    WHERE,
+    BoosterSettings,
+    Problem,
+    link_name,
+    trial_batch,
+)
 from batchtrainingbooster.backends.xgboost_parameters import (
     CLASS_WEIGHT_KEYS,
     DEFAULT_LEARNING_RATE,
@@ -31,7 +37,6 @@ from batchtrainingbooster.backends.xgboost_parameters import (
 )
 from batchtrainingbooster.backends.xgboost_predictor import Predictor, first_lines, translated
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
-from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
 
 NAME = "xgboost"
@@ -155,7 +160,7 @@ class Backend:
         margins = booster.predict(dataset, output_margin=True, training=True)
         weight = dataset.get_weight() if dataset.get_weight().size else None
         gradient, hessian = objective.derivatives(dataset.get_label(), margins, weight)
-        booster.boost(dataset, round_number, gradient, hessian)
+        booster.boost(dataset, round_number, grad=gradient, hess=hessian)
 
     def _evaluate(
         self, booster: xgb.Booster, evaluated: list[tuple[xgb.DMatrix, str]], round_number: int
@@ -255,13 +260,7 @@ class Backend:
 
     def _check_params(self) -> None:
         """One round on some rows: XGBoost says what it refuses, or does not use."""
-        n_rows = max(2, len(self._problem.class_shares))
-        batch = Batch(
-            features=np.zeros((n_rows, len(self._problem.cardinalities)), np.float32, order="F"),
-            label=np.arange(n_rows, dtype=np.float32) if self._problem.class_shares
-            else np.ones(n_rows, np.float32),
-            group=np.array([n_rows]) if self._problem.kind is TargetKind.RANKING else None,
-        )  # fmt: skip
+        batch = trial_batch(self._problem)
         data = xgb.DMatrix(batch.features, label=batch.label, group=batch.group, **self._columns)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -273,7 +272,7 @@ class Backend:
                 msg = f"{WHERE}: XGBoost refuses it: {first_lines(error)}"
                 raise ConfigError(msg) from error
             except BackendError as error:
-                msg = f"{WHERE}: tried on {n_rows} rows: {error}"
+                msg = f"{WHERE}: tried on {len(batch.label)} rows: {error}"
                 raise ConfigError(msg) from error.__cause__
         text = "".join(str(warning.message) for warning in caught)
         unused = re.search(r"Parameters: \{(.*?)\} are not used", text)

@@ -38,6 +38,8 @@ class Predictor:
         -------
         ndarray of shape (n_rows, n_outputs), float32
         """
+        if not len(features):
+            return self.margins(np.zeros((1, self.booster.num_features()), np.float32))[:0]
         with translated("while predicting"):
             scores = self.booster.inplace_predict(
                 features, predict_type="margin", validate_features=False
