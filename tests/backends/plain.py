@@ -115,7 +115,7 @@ class CatBoost:
                         "verbose": False,
                         "allow_writing_files": False,
                         "leaf_estimation_iterations": 1,
-                        "one_hot_max_size": 2,
+                        "one_hot_max_size": 255,
                         "learning_rate": rate,
                         "iterations": n,
                         "random_seed": 3 + (model.tree_count_ if model else 0),

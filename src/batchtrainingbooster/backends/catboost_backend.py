@@ -7,15 +7,16 @@ values, one-hot size, steps in a leaf.
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
 import catboost
-import numpy as np
 
 from batchtrainingbooster.backends.catboost_callbacks import Loss, Metric, Observer
 from batchtrainingbooster.backends.catboost_data import (
@@ -36,7 +37,8 @@ from batchtrainingbooster.backends.catboost_parameters import (
     with_defaults,
 )
 from batchtrainingbooster.backends.catboost_predictor import Predictor, loaded, quiet, translated
-from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective, predictions
+from batchtrainingbooster.backends.catboost_validation import Validation
+from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective
 from batchtrainingbooster.backends.settings import (
     WHERE,
     BoosterSettings,
@@ -46,6 +48,8 @@ from batchtrainingbooster.backends.settings import (
 )
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
 from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
+
+logger = logging.getLogger(__name__)
 
 NAME = "catboost"
 NATIVE_FILE = "model.cbm"
@@ -95,7 +99,17 @@ class Backend:
             self._model = loaded(problem.initial_model)
         self._folder = tempfile.TemporaryDirectory(prefix="batchtrainingbooster-")
         self._borders: Path | None = None
-        self._validation: catboost.Pool | None = None
+        self._validation: Validation | None = None
+        self._uses_statistics = (
+            max(problem.cardinalities, default=0) > self._params["one_hot_max_size"]
+        )
+        if self._uses_statistics:
+            logger.warning(
+                "Columns with more than %d categories: CatBoost describes these by statistics of "
+                "the target in each batch alone; if validation suffers, set "
+                "categorical_encoding='ordinal' in config_training",
+                self._params["one_hot_max_size"],
+            )
 
     @property
     def n_rounds(self) -> int:
@@ -111,27 +125,16 @@ class Backend:
                 self._borders = Path(self._folder.name) / "borders.tsv"
                 pool.save_quantization_borders(str(self._borders))
             if validation is not None:
-                self._validation = self._pool(validation)
+                self._validation = Validation(
+                    self._pool(validation), validation, self._settings.metrics, self._link
+                )
 
     def validate(self) -> dict[str, float]:
         """Metrics of the model so far on the validation set; none without a model."""
         if self._model is None or self._validation is None:
             return {}
-        values: dict[str, float] = {}
-        names = self._settings.own_metrics
         with translated("while validating"):
-            if names:
-                found = self._model.eval_metrics(
-                    self._validation, names, ntree_start=self.n_rounds - 1
-                )
-                values = {name: value[-1] for name, value in found.items()}
-            for metric in self._settings.custom_metrics:
-                margins = self._model.predict(self._validation, prediction_type="RawFormulaVal")
-                label = np.asarray(self._validation.get_label(), np.float32)
-                weight = np.asarray(self._validation.get_weight(), np.float32)
-                predicted = predictions(margins, self._link)
-                values[metric.name] = metric.value(label, predicted, weight)
-        return self._own(values)
+            return self._validation.of_model(self._model)
 
     def dataset(self, batch: Batch) -> catboost.Pool:
         """The batch, with every class in it."""
@@ -147,7 +150,12 @@ class Backend:
         after_round: Callable[[RoundMetrics], bool],
     ) -> None:
         """Train one round for each learning rate, and evaluate it."""
-        observer = Observer(self._own, after_round)
+        first = self.n_rounds
+        observer, eval_set = Observer(self._own, after_round), None
+        if self._uses_statistics:
+            observer = Observer(self._own, lambda _: True)
+        elif self._validation is not None:
+            eval_set = self._validation.pool
         for rate, rounds in groupby(learning_rates):
             params = {
                 **self._params,
@@ -159,10 +167,10 @@ class Backend:
             if self._borders is not None:
                 params["input_borders"] = str(self._borders)
             try:
-                with translated("while training"), quiet():
+                with self._translated("while training"):
                     model = catboost.CatBoost(params).fit(
                         dataset,
-                        eval_set=self._validation,
+                        eval_set=eval_set,
                         init_model=self._model,
                         callbacks=[observer],
                     )
@@ -174,6 +182,41 @@ class Backend:
             self._model = model
             if not observer.goes_on:
                 return
+        if self._uses_statistics:
+            self._report(first, observer.seen, after_round)
+
+    def _report(
+        self,
+        first: int,
+        seen: Sequence[RoundMetrics],
+        after_round: Callable[[RoundMetrics], bool],
+    ) -> None:
+        """Tell the loop of rounds that are over, with validation metrics of the model as it is.
+
+        Where trees use statistics of categories, CatBoost keeps those of one batch alone when it
+        puts models together, so what it printed in training is not what the model gives.
+        """
+        with translated("while validating"):
+            valid: Iterable[dict[str, float]] = repeat({})
+            if self._validation is not None:
+                valid = self._validation.by_round(self._model, first)
+            for metrics, own in zip(seen, valid, strict=False):
+                if not after_round(RoundMetrics(metrics.train, own)):
+                    return
+
+    @contextmanager
+    def _translated(self, when: str) -> Iterator[None]:
+        """An error of the user's own function is raised as it was, not in CatBoost's words."""
+        functions = (self._params["loss_function"], self._params["eval_metric"])
+        try:
+            with translated(when), quiet():
+                yield
+        except BackendError:
+            for function in functions:
+                error = getattr(function, "error", None)
+                if error is not None:
+                    raise error from error.__cause__
+            raise
 
     def truncate(self, n_rounds: int) -> None:
         """Drop the rounds after the first ``n_rounds``."""
@@ -221,7 +264,7 @@ class Backend:
             "verbose": False,
             "allow_writing_files": False,
             "nan_mode": "Min",
-            "one_hot_max_size": one_hot_max_size(objective, problem.kind),
+            "one_hot_max_size": one_hot_max_size(objective),
             "allow_const_label": True,
             **settings.params,
             "use_best_model": False,
@@ -250,7 +293,7 @@ class Backend:
         batch = trial_batch(self._problem)
         params = {**self._params, "iterations": 1, "learning_rate": 0.1}
         try:
-            with translated("on some rows"), quiet():
+            with self._translated("on some rows"):
                 model = catboost.CatBoost(params).fit(self._pool(batch))
             self._own(dict.fromkeys(model.get_evals_result()["learn"], 0.0))
         except KeyError as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
 import numpy as np
 
 from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective, predictions
 from batchtrainingbooster.core.ports import RoundMetrics
+from batchtrainingbooster.errors import BackendError
 
 
 class Observer:
@@ -22,6 +24,7 @@ class Observer:
         self._own = own
         self._after_round = after_round
         self.goes_on = True
+        self.seen: list[RoundMetrics] = []
 
     def after_iteration(self, info: Any) -> bool:
         """Hand the round to the loop; whether to go on."""
@@ -30,11 +33,30 @@ class Observer:
             for part, metrics in info.metrics.items()
         }
         found = RoundMetrics(parts["learn"], parts.get("validation", {}))
+        self.seen.append(found)
         self.goes_on = self._after_round(found)
         return self.goes_on
 
 
-class Loss:
+class _Function:
+    """A function of the user's own; CatBoost copies what it is given, but this is one object."""
+
+    error: BackendError | None = None
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep an error, of which CatBoost passes on the words alone."""
+        try:
+            yield
+        except BackendError as error:
+            self.error = error
+            raise
+
+
+class Loss(_Function):
     """An objective of the user's own as CatBoost calls it: derivatives of the negative loss."""
 
     def __init__(self, objective: CustomObjective) -> None:
@@ -43,13 +65,13 @@ class Loss:
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[tuple[float, ...]]:
         """First and second derivative of the negative loss, by row."""
         weight = None if weights is None else np.asarray(weights, np.float32)
-        gradient, hessian = self._objective.derivatives(
-            np.asarray(targets, np.float32), np.asarray(approxes), weight
-        )
+        label, margins = np.asarray(targets, np.float32), np.asarray(approxes)
+        with self._kept():
+            gradient, hessian = self._objective.derivatives(label, margins, weight)
         return list(zip((-gradient).tolist(), (-hessian).tolist(), strict=True))
 
 
-class Metric:
+class Metric(_Function):
     """A metric of the user's own as CatBoost calls it."""
 
     def __init__(self, metric: CustomMetric, link: str) -> None:
@@ -65,7 +87,8 @@ class Metric:
         margins = np.column_stack([np.asarray(values) for values in approxes])
         label = np.asarray(target, np.float32)
         weights = None if weight is None or not len(weight) else np.asarray(weight, np.float32)
-        return self._metric.value(label, predictions(margins, self._link), weights), 1.0
+        with self._kept():
+            return self._metric.value(label, predictions(margins, self._link), weights), 1.0
 
     def get_final_error(self, error: float, weight: float) -> float:
         """The metric."""

@@ -81,6 +81,11 @@ class TrainingConfig:
         Default: every column but target and weight.
     categorical_columns : tuple of str, optional
         Integers, booleans or strings to use as categories; other strings are categories too.
+    categorical_encoding : {"native", "ordinal"}
+        ``"native"`` gives the booster categories as such; ``"ordinal"`` gives it their positions
+        in the sorted dictionary, as numbers.
+    group_column : str, optional
+        Column that names each row's query, for ranking; the rows of a query stay together.
     validation_fraction : float, optional
         Share of the training rows, stratified, held out when ``valid_dataframe`` is None.
     allow_precision_loss : bool
@@ -112,6 +117,8 @@ class TrainingConfig:
     categorical_columns: tuple[str, ...] | None = attrs.field(
         default=None, validator=_named_columns
     )
+    categorical_encoding: Literal["native", "ordinal"] = "native"
+    group_column: str | None = None
     validation_fraction: float | None = attrs.field(default=None, validator=_open_unit_interval)
     allow_precision_loss: bool = False
     staging_dir: str | None = None

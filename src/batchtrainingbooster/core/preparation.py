@@ -11,6 +11,7 @@ import numpy as np
 
 from batchtrainingbooster.backends.settings import BoosterSettings, Problem, link_name
 from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.grouping import N_BUCKETS
 from batchtrainingbooster.core.loop import RunPlan, RunState
 from batchtrainingbooster.core.request import Request, maximize
 from batchtrainingbooster.core.stopping import Patience
@@ -158,6 +159,8 @@ def _target_kind(wanted: TargetKind | None, found: Profile, target: str) -> Targ
     ConfigError
         If the objective is for another kind of target.
     """
+    if found.counts.shape[1] == N_BUCKETS:
+        return TargetKind.RANKING
     if found.bins is not None:
         return TargetKind.REGRESSION
     n_classes = len(found.classes)
@@ -236,7 +239,7 @@ def _align_validation(valid: Profile, train: Profile, schema: TableSchema, targe
     DataError
         If a class is in validation alone.
     """
-    if train.bins is not None:
+    if not train.classes:
         return valid
     strangers = [label for label in valid.classes if label not in train.classes]
     if strangers:
@@ -260,9 +263,9 @@ def _class_weights(request: Request, found: Profile, kind: TargetKind) -> np.nda
         If the weights do not fit the target, or would be applied twice.
     """
     config = request.config
-    if kind is TargetKind.REGRESSION:
+    if not found.classes:
         if isinstance(config.class_weight, dict):
-            msg = "config_training: class_weight: a regression target has no classes"
+            msg = f"config_training: class_weight: a target of {kind} has no classes"
             raise ConfigError(msg)
         return None
     twice = [key for key in request.backend.CLASS_WEIGHT_KEYS if key in request.settings.params]
@@ -281,10 +284,13 @@ def _problem(
     request: Request, schema: TableSchema, found: Profile, weights: np.ndarray | None
 ) -> Problem:
     seed, earlier = request.config.seed, request.earlier
+    cardinalities = schema.cardinalities
+    if request.config.categorical_encoding == "ordinal":
+        cardinalities = tuple(0 for _ in cardinalities)
     common: dict[str, Any] = {
         "kind": schema.target.kind,
         "column_names": schema.column_names,
-        "cardinalities": schema.cardinalities,
+        "cardinalities": cardinalities,
         "seed": seed,
         "initial_model": earlier.native if earlier else None,
     }
@@ -292,6 +298,8 @@ def _problem(
     if found.bins is not None:
         mean = float(np.float32(weighted_mean(found)))
         return Problem(mean=mean, percentiles=found.bins.percentiles, **common)
+    if not found.classes:
+        return Problem(**common)
     sums = found.weight_sums if weights is None else found.weight_sums * weights
     shares = (sums / sums.sum()).astype(np.float32)
     return Problem(class_shares=tuple(shares.tolist()), **common)

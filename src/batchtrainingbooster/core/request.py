@@ -15,6 +15,7 @@ from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.metrics import is_maximized
 from batchtrainingbooster.core.parsing import copy_of, parse_schedule, parse_training
 from batchtrainingbooster.core.schedules import Schedule
+from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import ConfigError
 from batchtrainingbooster.model.boosted_model import BoostedModel
 
@@ -71,11 +72,18 @@ def parse_request(
     backend = load_backend(backend_name)
     settings = backend.parse_settings(copy_of(config_model, "config_model"))
     config = parse_training(config_training)
+    if config.group_column is not None and config.weight_column is not None:
+        msg = (
+            "config_training: weight_column: not supported together with group_column: the "
+            "boosters do not agree on what the weight of a row in a query is"
+        )
+        raise ConfigError(msg)
     earlier = _earlier_model(backend_name, config.init_model)
     if earlier is not None:
         settings = _continued(settings, earlier.info.objective)
+        _check_encoding(config, earlier)
     if isinstance(settings.objective, str):
-        backend.target_kind(settings.objective)
+        _check_group(config, backend.target_kind(settings.objective), settings.objective)
     if settings.metrics:
         maximize(backend, settings, config)
     request = Request(
@@ -132,6 +140,46 @@ def _continued(settings: BoosterSettings, objective: str) -> BoosterSettings:
         )
         raise ConfigError(msg)
     return attrs.evolve(settings, objective=settings.objective or objective)
+
+
+def _check_group(config: TrainingConfig, kind: TargetKind, objective: str) -> None:
+    """Ranking needs queries, and nothing else has any.
+
+    Raises
+    ------
+    ConfigError
+        If there is one without the other.
+    """
+    if kind is TargetKind.RANKING and config.group_column is None:
+        msg = (
+            f"config_training: group_column: needed by objective {objective!r}: the column that "
+            "names each row's query"
+        )
+        raise ConfigError(msg)
+    if kind is not TargetKind.RANKING and config.group_column is not None:
+        msg = (
+            f"config_training: group_column: objective {objective!r} is one of {kind}, which has "
+            "no queries; name an objective of ranking, or leave one of the two out"
+        )
+        raise ConfigError(msg)
+
+
+def _check_encoding(config: TrainingConfig, earlier: BoostedModel) -> None:
+    """Refuse categories as another kind of feature than in the earlier model.
+
+    Raises
+    ------
+    ConfigError
+        If the encodings differ.
+    """
+    given = earlier.info.config.get("config_training") or {}
+    before = given.get("categorical_encoding", "native")
+    if before != config.categorical_encoding:
+        msg = (
+            f"config_training: categorical_encoding: got {config.categorical_encoding!r}, but "
+            f"init_model was trained with {before!r}"
+        )
+        raise ConfigError(msg)
 
 
 def _earlier_model(backend_name: str, given: Any) -> BoostedModel | None:

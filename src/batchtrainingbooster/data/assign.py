@@ -17,7 +17,8 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from batchtrainingbooster.core.batching import Stratum
-from batchtrainingbooster.data.profile import N_CELLS, cell_of
+from batchtrainingbooster.core.grouping import HELD_OUT
+from batchtrainingbooster.data.profile import N_CELLS, bucket_of, cell_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -85,6 +86,32 @@ def with_batches(
         .withColumn("rank", rank)
         .withColumn("batch", _batch(F.col("rank"), strata, num_batches))
         .drop("rank")
+    )
+
+
+def with_batches_of_groups(frame: DataFrame, places: np.ndarray, partitions: int) -> DataFrame:
+    """Shuffle and sort by query, and add the column ``batch``.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With columns ``group_hash`` and ``row_hash`` (long).
+    places : ndarray of shape (N_BUCKETS,), int64
+        Batch by bucket; -1 for validation.
+    partitions : int
+    """
+    number = _lookup(places.tolist(), bucket_of(F.col("group_hash")))
+    return (
+        frame.repartition(partitions, "group_hash")
+        .sortWithinPartitions("group_hash", "row_hash")
+        .withColumn("number", number)
+        .withColumn(
+            "batch",
+            F.when(F.col("number") == HELD_OUT, F.lit(VALIDATION)).otherwise(
+                F.lpad(F.col("number").cast("string"), 5, "0")
+            ),
+        )
+        .drop("number")
     )
 
 

@@ -45,12 +45,13 @@ class SourceColumns:
     target: str
     target_type: T.DataType
     weight: str | None
+    group: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """All columns that are read, features first."""
-        weight = () if self.weight is None else (self.weight,)
-        return (*(feature.name for feature in self.features), self.target, *weight)
+        others = [name for name in (self.weight, self.group) if name is not None]
+        return (*(feature.name for feature in self.features), self.target, *others)
 
     def of_kind(self, kind: FeatureKind) -> list[int]:
         """Positions of the features of a kind."""
@@ -71,11 +72,16 @@ def choose_columns(frame: DataFrame, target: str, config: TrainingConfig) -> Sou
     """
     where = "train_dataframe"
     types = {field.name: field.dataType for field in frame.schema.fields}
-    weight = config.weight_column
-    wanted = list(config.feature_columns or (n for n in types if n not in (target, weight)))
-    named = [target, *([weight] if weight else []), *wanted, *(config.categorical_columns or ())]
+    weight, group = config.weight_column, config.group_column
+    roles = {"target": target, "weight_column": weight, "group_column": group}
+    wanted = list(config.feature_columns or (n for n in types if n not in roles.values()))
+    given = [name for name in roles.values() if name is not None]
+    named = [*given, *wanted, *(config.categorical_columns or ())]
     _refuse_missing_or_ambiguous(frame, named, where)
-    for role, name in (("target", target), ("weight_column", weight)):
+    if len(set(given)) < len(given):
+        msg = f"config_training: {max(given, key=given.count)!r} is named for two purposes"
+        raise ConfigError(msg)
+    for role, name in roles.items():
         if name in wanted:
             msg = f"config_training: feature_columns: {name!r} is the {role}"
             raise ConfigError(msg)
@@ -115,7 +121,26 @@ def choose_columns(frame: DataFrame, target: str, config: TrainingConfig) -> Sou
             "it must be a number"
         )
         raise DataError(msg)
-    return SourceColumns(tuple(features), target, types[target], weight)
+    if group is not None:
+        _check_group(group, types[group], target, types[target], where)
+    return SourceColumns(tuple(features), target, types[target], weight, group)
+
+
+def _check_group(
+    group: str, kind: T.DataType, target: str, target_type: T.DataType, where: str
+) -> None:
+    if not isinstance(kind, _CATEGORIES):
+        msg = (
+            f"{where}: group_column {group!r} is {kind.simpleString()}; "
+            "it must be a string, integer or boolean"
+        )
+        raise DataError(msg)
+    if not label_is_numeric(target_type):
+        msg = (
+            f"{where}: target {target!r} is {target_type.simpleString()}; for ranking it must be "
+            "a number: the grade of the row in its query"
+        )
+        raise DataError(msg)
 
 
 def check_same_columns(frame: DataFrame, columns: SourceColumns, where: str) -> None:
@@ -227,6 +252,16 @@ class Source:
         if self.columns.weight is None:
             return F.lit(1.0)
         return F.col(f"c{len(self.columns.features) + 1}").cast("double")
+
+    @property
+    def group(self) -> Column:
+        """The query as it is."""
+        return F.col(f"c{len(self.types) - 1}")
+
+    @property
+    def group_hash(self) -> Column:
+        """64 bits of the query and the seed."""
+        return F.xxhash64(F.lit(self._seed).cast("long"), self.group)
 
     @property
     def row_hash(self) -> Column:

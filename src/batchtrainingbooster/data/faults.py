@@ -15,7 +15,7 @@ from batchtrainingbooster.errors import DataError
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-_INFINITE, _INEXACT, _BAD_WEIGHT, _INFINITE_LABEL = 1, 2, 4, 8
+_INFINITE, _INEXACT, _BAD_WEIGHT, _INFINITE_LABEL, _NO_GROUP, _NEGATIVE_GRADE = 1, 2, 4, 8, 16, 32
 
 
 def fault_bits(source: Source, *, allow_precision_loss: bool) -> Column:
@@ -28,6 +28,10 @@ def fault_bits(source: Source, *, allow_precision_loss: bool) -> Column:
     if columns.weight is not None:
         faults = faults.bitwiseOR(_flag([_is_bad_weight(source)], _BAD_WEIGHT))
     label = source.label
+    if columns.group is not None:
+        faults = faults.bitwiseOR(_flag([source.group.isNull()], _NO_GROUP))
+        negative = F.coalesce(label < 0, F.lit(False))
+        faults = faults.bitwiseOR(_flag([negative], _NEGATIVE_GRADE))
     if label_is_numeric(source.types[len(columns.features)]):
         infinite = F.coalesce(F.abs(label.cast("double")) == float("inf"), F.lit(False))
         faults = faults.bitwiseOR(_flag([infinite], _INFINITE_LABEL))
@@ -66,6 +70,13 @@ def refuse_faults(bits: Iterable[int], source: Source, where: str) -> None:
             f"{where}: weight_column {source.columns.weight!r} is negative, infinite or null in "
             f"{n:,} rows; weights must be numbers >= 0"
         )
+        raise DataError(msg)
+    if faults & _NO_GROUP:
+        n = source.frame.where(source.group.isNull()).count()
+        msg = f"{where}: group_column {source.columns.group!r} is null in {n:,} rows; fill or drop"
+        raise DataError(msg)
+    if faults & _NEGATIVE_GRADE:
+        msg = f"{where}: target {source.columns.target!r}: for ranking, grades must be >= 0"
         raise DataError(msg)
     if faults & _INFINITE_LABEL:
         msg = f"{where}: target {source.columns.target!r} holds infinite values"

@@ -54,6 +54,8 @@ class Manifest:
         Upper edges of the quantile bins of a regression target, but the last.
     weighted : bool
         Whether the files have a column of row weights.
+    grouped : bool
+        Whether they have a column of the queries' hashes.
     source_rows : int
     source_checksum : str
     batches : tuple of Part
@@ -68,6 +70,7 @@ class Manifest:
     schema: TableSchema
     bins: tuple[float, ...]
     weighted: bool
+    grouped: bool = False
     source_rows: int
     source_checksum: str
     batches: tuple[Part, ...]

@@ -19,6 +19,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from batchtrainingbooster.core.config import Label
+from batchtrainingbooster.core.grouping import N_BUCKETS
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.bins import Bins, overview_of, quantile_bins, stratum_bin
 from batchtrainingbooster.data.columns import Source, label_is_numeric
@@ -43,7 +44,7 @@ class Profile:
     bins : Bins, optional
         For regression.
     counts : ndarray of shape (n_strata, N_CELLS), int64
-        Rows by class, or bin, and cell.
+        Rows by class, or bin, and cell; for ranking, of shape (1, N_BUCKETS), by bucket.
     weight_sums : ndarray of shape (n_strata,), float64
     label_sums : ndarray of shape (n_strata,), float64
         Of weight times target; zeros unless regression.
@@ -73,6 +74,11 @@ class Profile:
 def cell_of(row_hash: Column) -> Column:
     """The cell of a row; Spark puts it into shuffle partition ``cell % n`` of any n = 2**i."""
     return F.pmod(F.hash(row_hash), F.lit(N_CELLS))
+
+
+def bucket_of(group_hash: Column) -> Column:
+    """The bucket of a query."""
+    return F.pmod(F.hash(group_hash), F.lit(N_BUCKETS))
 
 
 def profile(
@@ -107,7 +113,8 @@ def profile(
         name = source.columns.target
         msg = f"{where}: target {name!r} is no number, so it cannot be a regression target"
         raise DataError(msg)
-    several = is_number and bins is None and regression is not False
+    is_ranking = source.columns.group is not None
+    several = is_number and not is_ranking and bins is None and regression is not False
     narrow = _narrow(source, allow_precision_loss=allow_precision_loss)
     with _kept(narrow) if several else _as_is(narrow) as frame:
         if several:
@@ -129,6 +136,7 @@ def _narrow(source: Source, *, allow_precision_loss: bool) -> DataFrame:
         source.label.alias("label"),
         source.row_hash.alias("row_hash"),
         source.weight.alias("weight"),
+        *([source.group_hash.alias("group_hash")] if columns.group else []),
         faults.alias("faults"),
         *[source.array_size(i).alias(f"s{i}") for i in columns.of_kind(FeatureKind.ARRAY)],
         *[source.category(i).alias(f"k{i}") for i in columns.of_kind(FeatureKind.CATEGORICAL)],
@@ -160,8 +168,11 @@ def _aggregate(frame: DataFrame, source: Source, bins: Bins | None) -> list[Any]
         # Binned as it will be staged, in float32.
         label = label.cast("float").cast("double")
     stratum = label if bins is None else stratum_bin(label, bins.edges)
+    cell = cell_of(F.col("row_hash"))
+    if source.columns.group is not None:
+        stratum, cell = F.lit(0), bucket_of(F.col("group_hash"))
     stratum = F.when(F.col("label").isNotNull(), stratum)
-    keyed = frame.withColumn("cell", cell_of(F.col("row_hash"))).withColumn("stratum", stratum)
+    keyed = frame.withColumn("cell", cell).withColumn("stratum", stratum)
     if categorical:
         numbers = F.array(F.lit(-1), *[F.lit(i) for i in categorical])
         keyed = keyed.withColumn("feature", F.explode(numbers))
@@ -221,13 +232,16 @@ def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> 
     n_null = sum(row["n"] for row in cells if row["stratum"] is None)
     _check_counts(sum(row["n"] for row in cells), n_null, source, where)
     refuse_faults((row["faults"] for row in cells), source, where)
-    if bins is None:
+    n_cells = N_CELLS
+    if source.columns.group is not None:
+        classes, index, n_cells = (), {0: 0}, N_BUCKETS
+    elif bins is None:
         classes = tuple(sorted({row["stratum"] for row in cells}))
         index = {label: i for i, label in enumerate(classes)}
     else:
         classes = ()
         index = {i: i for i in range(len(bins.edges) + 1)}
-    counts = np.zeros((len(index), N_CELLS), np.int64)
+    counts = np.zeros((len(index), n_cells), np.int64)
     weight_sums, label_sums = np.zeros(len(index)), np.zeros(len(index))
     # In a fixed order, as sums of floats depend on it.
     for row in sorted(cells, key=lambda row: (row["stratum"], row["cell"])):

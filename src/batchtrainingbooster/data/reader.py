@@ -103,7 +103,7 @@ class StagedSource:
         no second copy of the batch is ever in memory.
         """
         manifest, features = self._manifest, self._manifest.schema.features
-        places, checksum = self._places(files, n_rows)
+        places, checksum, group = self._places(files, n_rows)
         matrix = np.empty((n_rows, manifest.schema.n_columns), np.float32, order="F")
         label = np.empty(n_rows, np.float32)
         weight = np.empty(n_rows, np.float32) if manifest.weighted else None
@@ -119,10 +119,12 @@ class StagedSource:
         # Arrow keeps what it has freed for itself, as much as several files.
         pa.default_memory_pool().release_unused()
         log_unseen(features, unseen.tolist())
-        return Batch(matrix, label, self._weights(label, weight)), checksum
+        return Batch(matrix, label, self._weights(label, weight), group), checksum
 
-    def _places(self, files: tuple[str, ...], n_rows: int) -> tuple[list[np.ndarray], int]:
-        """Where the rows of each file go, and the sum of all hashes modulo 2**64."""
+    def _places(
+        self, files: tuple[str, ...], n_rows: int
+    ) -> tuple[list[np.ndarray], int, np.ndarray | None]:
+        """Where the rows of each file go, the sum of their hashes modulo 2**64, and group sizes."""
         hashes = [self._table(file, ["row_hash"])["row_hash"].to_numpy() for file in files]
         ends = np.cumsum([len(own) for own in hashes])
         every = np.concatenate(hashes)
@@ -133,10 +135,20 @@ class StagedSource:
                 f"{files[0]} and its neighbours; stage the data again"
             )
             raise StagingError(msg)
+        group = None
+        if self._manifest.grouped:
+            queries = np.concatenate(
+                [self._table(file, ["group_hash"])["group_hash"].to_numpy() for file in files]
+            )
+            order = np.lexsort((every, queries))
+            starts = np.flatnonzero(np.diff(queries[order])) + 1
+            group = np.diff(np.concatenate([[0], starts, [n_rows]]))
+        else:
+            order = np.argsort(every, kind="stable")
         place = np.empty(n_rows, np.int64)
-        place[np.argsort(every, kind="stable")] = np.arange(n_rows)
+        place[order] = np.arange(n_rows)
         checksum = int(every.view(np.uint64).sum(dtype=np.uint64))
-        return np.split(place, ends[:-1]), checksum
+        return np.split(place, ends[:-1]), checksum, group
 
     def _weights(self, label: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         if self._class_weights is None:

@@ -16,17 +16,18 @@ import json
 import logging
 import time
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from batchtrainingbooster.core.batching import (
     DEFAULT_NUM_BATCHES,
     RowMemory,
-    Stratum,
     num_batches_for,
     plan_strata,
 )
+from batchtrainingbooster.core.grouping import N_BUCKETS, assign_buckets
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.core.table import Feature, TableSchema, Target, TargetKind
 from batchtrainingbooster.data.assign import VALIDATION
@@ -40,14 +41,9 @@ from batchtrainingbooster.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from batchtrainingbooster.data.profile import (
-    Profile,
-)
-from batchtrainingbooster.data.writing import StagingJob, write_frame
+from batchtrainingbooster.data.profile import Profile
+from batchtrainingbooster.data.writing import Placement, StagingJob, write_frame
 from batchtrainingbooster.errors import DataError, StagingError
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +98,8 @@ def stage(job: StagingJob, folder: Folder) -> Manifest:
     ConfigError
         If the number of batches does not fit the rows.
     """
-    num_batches, strata = _plan(job)
+    placement = _plan(job)
+    num_batches = len(placement.batches)
     fingerprint = _fingerprint(job, num_batches)
     names = folder.names()
     if FILE in names:
@@ -123,7 +120,7 @@ def stage(job: StagingJob, folder: Folder) -> Manifest:
     start = time.perf_counter()
     folder.clear()
     folder.write_json(_UNFINISHED, {"about": "staging has not finished; safe to delete"})
-    batches, validation = _write(job, folder, num_batches, strata)
+    batches, validation = _write(job, folder, placement)
     found = job.train_profile
     manifest = Manifest(
         fingerprint=fingerprint,
@@ -131,6 +128,7 @@ def stage(job: StagingJob, folder: Folder) -> Manifest:
         schema=job.schema,
         bins=found.bins.edges if found.bins else (),
         weighted=job.columns.weight is not None,
+        grouped=job.columns.group is not None,
         source_rows=found.rows,
         source_checksum=f"{found.checksum:016x}",
         batches=batches,
@@ -146,30 +144,46 @@ def stage(job: StagingJob, folder: Folder) -> Manifest:
     return manifest
 
 
-def _plan(job: StagingJob) -> tuple[int, list[Stratum]]:
-    """Number of batches, and where each stratum's rows go."""
-    config, found = job.config, job.train_profile
-    counts = found.counts.sum(axis=1).tolist()
+def _plan(job: StagingJob) -> Placement:
+    """Where each row goes."""
+    config, counts = job.config, job.train_profile.counts
     held_out = config.validation_fraction if job.valid is None else None
     num_batches = config.num_batches
     if num_batches is None:
-        held_out_rows = sum(s.held_out for s in plan_strata(counts, 1, held_out))
-        training_rows = found.rows - held_out_rows
+        held_out_rows = sum(_place(counts, 1, held_out).held_out)
+        training_rows = job.train_profile.rows - held_out_rows
         valid_rows = job.valid_profile.rows if job.valid_profile else held_out_rows
         num_batches = _default_num_batches(job, training_rows, valid_rows)
-    strata = plan_strata(counts, num_batches, held_out)
-    if not job.regression:
-        rare = [
-            f"{label!r} ({s.rows - s.held_out} rows)"
-            for label, s in zip(found.classes, strata, strict=True)
-            if s.rows - s.held_out < num_batches
-        ]
-        if rare:
-            logger.warning(
-                "Classes with fewer rows than there are batches (%d), so some batches have none of "
-                "them: %s", num_batches, ", ".join(rare),
-            )  # fmt: skip
-    return num_batches, strata
+    placement = _place(counts, num_batches, held_out)
+    training = [sum(rows) for rows in zip(*placement.batches, strict=True)]
+    rare = [
+        f"{label!r} ({rows} rows)"
+        for label, rows in zip(job.train_profile.classes, training, strict=False)
+        if rows < num_batches
+    ]
+    if rare:
+        logger.warning(
+            "Classes with fewer rows than there are batches (%d), so some batches have none of "
+            "them: %s", num_batches, ", ".join(rare),
+        )  # fmt: skip
+    return placement
+
+
+def _place(counts: np.ndarray, num_batches: int, held_out: float | None) -> Placement:
+    """Strata are split, buckets of queries are not; see ``Profile.counts``."""
+    if counts.shape[1] == N_BUCKETS:
+        (rows,) = counts
+        buckets = assign_buckets(rows, num_batches, held_out)
+        sums = np.bincount(buckets + 1, weights=rows, minlength=num_batches + 1).astype(int)
+        batches = tuple((int(n),) for n in sums[1:])
+        return Placement(batches=batches, held_out=(int(sums[0]),), strata=[], buckets=buckets)
+    strata = plan_strata(counts.sum(axis=1).tolist(), num_batches, held_out)
+    by_stratum = [stratum.batch_counts(num_batches) for stratum in strata]
+    return Placement(
+        batches=tuple(zip(*by_stratum, strict=True)),
+        held_out=tuple(stratum.held_out for stratum in strata),
+        strata=strata,
+    )
 
 
 def _default_num_batches(job: StagingJob, training_rows: int, valid_rows: int) -> int:
@@ -177,6 +191,8 @@ def _default_num_batches(job: StagingJob, training_rows: int, valid_rows: int) -
     budget = job.config.memory_budget
     if budget is None:
         num_batches = min(DEFAULT_NUM_BATCHES, training_rows)
+        if job.columns.group is not None:
+            num_batches = min(num_batches, int((job.train_profile.counts > 0).sum()))
         logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
         return num_batches
     target = job.schema.target
@@ -188,25 +204,20 @@ def _default_num_batches(job: StagingJob, training_rows: int, valid_rows: int) -
 
 
 def _write(
-    job: StagingJob, folder: Folder, num_batches: int, strata: list[Stratum]
+    job: StagingJob, folder: Folder, placement: Placement
 ) -> tuple[tuple[Part, ...], Part | None]:
     """Write all parts, count them, and compare them with the plan."""
-    wanted = {
-        f"{b:05d}": tuple(counts)
-        for b, counts in enumerate(zip(*(s.batch_counts(num_batches) for s in strata), strict=True))
-    }
-    held_out = tuple(s.held_out for s in strata)
-    if any(held_out):
-        wanted[VALIDATION] = held_out
-    parts = write_frame(job, job.train, job.train_profile, strata, num_batches, folder, "train")
+    wanted = {f"{b:05d}": counts for b, counts in enumerate(placement.batches)}
+    if any(placement.held_out):
+        wanted[VALIDATION] = placement.held_out
+    parts = write_frame(job, job.train, job.train_profile, placement, folder, "train")
     _compare(parts, wanted, job.train_profile, "train_dataframe")
     validation = parts.pop(VALIDATION, None)
     if job.valid is not None and job.valid_profile is not None:
         found = job.valid_profile
-        whole = tuple(found.counts.sum(axis=1).tolist())
-        one_batch = plan_strata(whole, 1)
-        valid_parts = write_frame(job, job.valid, found, one_batch, 1, folder, "valid")
-        _compare(valid_parts, {"00000": whole}, found, "valid_dataframe")
+        one_batch = _place(found.counts, 1, None)
+        valid_parts = write_frame(job, job.valid, found, one_batch, folder, "valid")
+        _compare(valid_parts, {"00000": one_batch.batches[0]}, found, "valid_dataframe")
         validation = valid_parts["00000"]
     return tuple(parts[name] for name in sorted(parts)), validation
 
@@ -251,6 +262,7 @@ def _fingerprint(job: StagingJob, num_batches: int) -> str:
         "validation": [validation.rows, validation.checksum] if validation else None,
         "validation_fraction": job.config.validation_fraction if validation is None else None,
         "weight_column": job.columns.weight,
+        "group_column": job.columns.group,
         "seed": job.config.seed,
         "num_batches": num_batches,
     }

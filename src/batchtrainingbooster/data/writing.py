@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+import numpy as np
 from pyspark.sql import functions as F
 
 from batchtrainingbooster.core.batching import Stratum
 from batchtrainingbooster.core.config import TrainingConfig
-from batchtrainingbooster.core.table import FeatureKind, TableSchema, TargetKind
-from batchtrainingbooster.data.assign import num_partitions, with_batches
+from batchtrainingbooster.core.table import FeatureKind, TableSchema
+from batchtrainingbooster.data.assign import (
+    num_partitions,
+    with_batches,
+    with_batches_of_groups,
+)
 from batchtrainingbooster.data.bins import stratum_bin
 from batchtrainingbooster.data.columns import Source, SourceColumns
 from batchtrainingbooster.data.filesystem import Folder
@@ -37,18 +42,33 @@ class StagingJob:
         """What is read of the DataFrames."""
         return self.train.columns
 
-    @property
-    def regression(self) -> bool:
-        """Whether the strata are bins."""
-        return self.schema.target.kind is TargetKind.REGRESSION
+
+@attrs.frozen(eq=False, kw_only=True)
+class Placement:
+    """Where the rows of a DataFrame go.
+
+    Attributes
+    ----------
+    batches : tuple of tuple of int
+        Training rows of each batch, by stratum.
+    held_out : tuple of int
+        Validation rows, by stratum.
+    strata : list of Stratum
+    buckets : ndarray of shape (N_BUCKETS,), optional
+        For ranking, batch by bucket; there is one stratum then.
+    """
+
+    batches: tuple[tuple[int, ...], ...]
+    held_out: tuple[int, ...]
+    strata: list[Stratum]
+    buckets: np.ndarray | None = None
 
 
 def write_frame(
     job: StagingJob,
     source: Source,
     found: Profile,
-    strata: list[Stratum],
-    num_batches: int,
+    placement: Placement,
     folder: Folder,
     name: str,
 ) -> dict[str, Part]:
@@ -61,8 +81,7 @@ def write_frame(
         The training or the validation rows.
     found : Profile
         Theirs.
-    strata : list of Stratum
-    num_batches : int
+    placement : Placement
     folder : Folder
     name : str
         Of the folder within it.
@@ -74,7 +93,11 @@ def write_frame(
     """
     partitions = num_partitions(found.rows, 4 * job.schema.n_columns + 24)
     packed = source.frame.select(*_packed(job, source))
-    assigned = with_batches(packed, found.counts, strata, num_batches, partitions)
+    if placement.buckets is not None:
+        assigned = with_batches_of_groups(packed, placement.buckets, partitions)
+    else:
+        num_batches = len(placement.batches)
+        assigned = with_batches(packed, found.counts, placement.strata, num_batches, partitions)
     # Floats gain nothing from Parquet's dictionaries, which cost half of the writing.
     options = {"parquet.enable.dictionary": "false"}
     for i in job.columns.of_kind(FeatureKind.CATEGORICAL):
@@ -95,7 +118,7 @@ def _packed(job: StagingJob, source: Source) -> list[Column]:
     columns = job.columns
     numeric = [source.numeric(i) for i in columns.of_kind(FeatureKind.NUMERIC)]
     label, stratum = source.label, _stratum(job, source.label)
-    label = label.cast("float") if job.regression else stratum.cast("float")
+    label = stratum.cast("float") if job.schema.target.classes else label.cast("float")
     return [
         *([F.array(*numeric).alias("numeric")] if numeric else []),
         *[source.category(i).alias(f"f{i}") for i in columns.of_kind(FeatureKind.CATEGORICAL)],
@@ -107,6 +130,7 @@ def _packed(job: StagingJob, source: Source) -> list[Column]:
         *([source.weight.cast("float").alias("weight")] if columns.weight else []),
         stratum.alias("stratum"),
         source.row_hash.alias("row_hash"),
+        *([source.group_hash.alias("group_hash")] if columns.group else []),
     ]
 
 
@@ -119,12 +143,15 @@ def _unpacked(job: StagingJob) -> list[Column]:
         for i in range(len(columns.features))
     ]
     fields = ["label", *(["weight"] if columns.weight else []), "row_hash"]
+    fields += ["group_hash"] if columns.group else []
     return [*features, *[F.col(name) for name in fields]]
 
 
 def _stratum(job: StagingJob, label: Column) -> Column:
     """Class index, or number of the quantile bin."""
     bins = job.train_profile.bins
+    if job.columns.group is not None:
+        return F.lit(0)
     if bins is not None:
         return stratum_bin(label.cast("float").cast("double"), bins.edges)
     classes = F.array(*[F.lit(value) for value in job.schema.target.classes])
@@ -140,6 +167,8 @@ def _count(
     label = F.col("label")
     bins = job.train_profile.bins
     stratum = stratum_bin(label.cast("double"), bins.edges) if bins else label.cast("int")
+    if job.columns.group is not None:
+        stratum = F.lit(0)
     n_strata = len(job.train_profile.counts)
     rows = (
         # As a string: Spark would read the folder names as numbers.

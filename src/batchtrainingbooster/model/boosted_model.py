@@ -12,7 +12,7 @@ from batchtrainingbooster.core import links
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.stopping import Best, StopReason
-from batchtrainingbooster.core.table import TableSchema, TargetKind
+from batchtrainingbooster.core.table import TableSchema
 from batchtrainingbooster.errors import ConfigError
 from batchtrainingbooster.model.tables import feature_matrix, is_spark, to_arrow
 
@@ -132,7 +132,7 @@ class BoostedModel:
             scored = to_arrow(self.transform(data).select("prediction"))
             return np.asarray(scored["prediction"].to_numpy())
         margins = self.margins(data)
-        if self.info.schema.target.kind is TargetKind.REGRESSION:
+        if not self.classes:
             return links.expectations(margins, self.info.link)
         index = links.probabilities(margins, self.info.link).argmax(axis=1)
         labels: np.ndarray = np.asarray(self.classes)[index]
@@ -155,7 +155,7 @@ class BoostedModel:
         ConfigError
             If the model is one of regression.
         """
-        if self.info.schema.target.kind is TargetKind.REGRESSION:
+        if not self.classes:
             msg = f"predict_proba: the target {self.info.schema.target.name!r} has no classes"
             raise ConfigError(msg)
         return links.probabilities(self.margins(data), self.info.link)

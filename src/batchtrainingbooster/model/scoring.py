@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 
 from batchtrainingbooster.core import links
 from batchtrainingbooster.core.history import History
-from batchtrainingbooster.core.table import FeatureKind, TargetKind
+from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.errors import ColumnNotFoundError, DataError
 from batchtrainingbooster.model.tables import feature_matrix
 
@@ -40,11 +40,10 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
     as arrays, and given to Spark ML as vectors again.
     """
     target = model.info.schema.target
-    is_regression = target.kind is TargetKind.REGRESSION
-    scores = [] if is_regression else ["rawPrediction", "probability"]
+    scores = [] if not target.classes else ["rawPrediction", "probability"]
     outputs = [*scores, "prediction"]
     _check_names(model, frame, outputs)
-    label_type = "double" if is_regression else target.spark_type
+    label_type = target.spark_type if target.classes else "double"
     if label_type.startswith("decimal"):
         label_type = "double"
     spark_label, arrow_label = _LABEL_TYPES.get(label_type, _LABEL_TYPES["string"])
