@@ -72,6 +72,8 @@ def test_defaults_are_those_that_the_documentation_names():
         "weight_column": None,
         "feature_columns": None,
         "categorical_columns": None,
+        "categorical_encoding": "native",
+        "group_column": None,
         "validation_fraction": None,
         "allow_precision_loss": False,
         "staging_dir": None,
@@ -115,12 +117,25 @@ WRONG_TYPES = {
     ("num_batches", "num_epochs", "seed", "max_patience"): ["3", 3.0, True, [3], {}],
     ("min_delta", "validation_fraction"): ["0.1", True, [0.1]],
     ("maximize", "allow_precision_loss", "show_learning_curve"): [0, 1, "yes", 1.0],
-    ("weight_column", "staging_dir", "run_dir"): [1, True, b"x", ["x"]],
+    ("weight_column", "group_column", "staging_dir", "run_dir"): [1, True, b"x", ["x"]],
     ("feature_columns", "categorical_columns"): ["a", [1], {"a": 1}, {"a"}, [None]],
-    ("class_weight", "warm_restart"): [True, 1, "other", ["balanced"], {"a": "1"}, {None: 1}],
-    ("num_epochs", "seed", "max_patience", "min_delta", "warm_restart", "allow_precision_loss"): [
-        None
+    ("class_weight", "warm_restart", "categorical_encoding"): [
+        True,
+        1,
+        "other",
+        ["balanced"],
+        {"a": "1"},
+        {None: 1},
     ],
+    (
+        "num_epochs",
+        "seed",
+        "max_patience",
+        "min_delta",
+        "warm_restart",
+        "categorical_encoding",
+        "allow_precision_loss",
+    ): [None],
 }
 
 

@@ -75,7 +75,7 @@ SCRIPTS = {
     "every visit helps": ([8, 7, 6, 5, 4, 3, 2, 1], {}, 4, 1, 8, "completed", range(8)),
     "patience runs out": ([5, 4, 6, 6, 7, 7], {"max_patience": 2}, 3, 4, 2, "patience", [0, 1]),
     "rollback": ([5, 4, 6, 6, 3, 2, 9, 9], {}, 4, 2, 4, "completed", [0, 1, 4, 5]),
-    "the best round is within a visit": ([4, 5, 6, 6, 3, 3.5, 9, 9], {}, 4, 3, 2, "completed", [0, 4]),
+    "best round within a visit": ([4, 5, 6, 6, 3, 3.5, 9, 9], {}, 4, 3, 2, "completed", [0, 4]),
     "last": ([5, 4, 6, 6, 3, 2, 9, 9], {"warm_restart": "last"}, 4, 2, 6, "completed", range(6)),
     "gains too small": ([5, 4, 3.9, 3.9, 3.8, 3.8], {"min_delta": 0.5, "max_patience": 2}, 3, 4, 2,
         "patience", [0, 1]),

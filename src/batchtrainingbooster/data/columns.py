@@ -6,7 +6,7 @@ first renamed by position, and the user's names live on only in the schema.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -78,13 +78,7 @@ def choose_columns(frame: DataFrame, target: str, config: TrainingConfig) -> Sou
     given = [name for name in roles.values() if name is not None]
     named = [*given, *wanted, *(config.categorical_columns or ())]
     _refuse_missing_or_ambiguous(frame, named, where)
-    if len(set(given)) < len(given):
-        msg = f"config_training: {max(given, key=given.count)!r} is named for two purposes"
-        raise ConfigError(msg)
-    for role, name in roles.items():
-        if name in wanted:
-            msg = f"config_training: feature_columns: {name!r} is the {role}"
-            raise ConfigError(msg)
+    _refuse_two_roles(roles, wanted)
     if not wanted:
         msg = f"{where}: no feature columns beside the target {target!r}"
         raise DataError(msg)
@@ -141,6 +135,17 @@ def _check_group(
             "a number: the grade of the row in its query"
         )
         raise DataError(msg)
+
+
+def _refuse_two_roles(roles: Mapping[str, str | None], features: Sequence[str]) -> None:
+    given = [name for name in roles.values() if name is not None]
+    if len(set(given)) < len(given):
+        msg = f"config_training: {max(given, key=given.count)!r} is named for two purposes"
+        raise ConfigError(msg)
+    for role, name in roles.items():
+        if name in features:
+            msg = f"config_training: feature_columns: {name!r} is the {role}"
+            raise ConfigError(msg)
 
 
 def check_same_columns(frame: DataFrame, columns: SourceColumns, where: str) -> None:

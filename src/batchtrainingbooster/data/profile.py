@@ -232,14 +232,14 @@ def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> 
     n_null = sum(row["n"] for row in cells if row["stratum"] is None)
     _check_counts(sum(row["n"] for row in cells), n_null, source, where)
     refuse_faults((row["faults"] for row in cells), source, where)
+    classes: tuple[Label, ...] = ()
     n_cells = N_CELLS
     if source.columns.group is not None:
-        classes, index, n_cells = (), {0: 0}, N_BUCKETS
+        index, n_cells = {0: 0}, N_BUCKETS
     elif bins is None:
         classes = tuple(sorted({row["stratum"] for row in cells}))
         index = {label: i for i, label in enumerate(classes)}
     else:
-        classes = ()
         index = {i: i for i in range(len(bins.edges) + 1)}
     counts = np.zeros((len(index), n_cells), np.int64)
     weight_sums, label_sums = np.zeros(len(index)), np.zeros(len(index))
