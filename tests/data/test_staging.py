@@ -17,10 +17,11 @@ from batchtrainingbooster.core.batching import assign, plan_strata
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.data.assign import num_partitions, rank_shifts
-from batchtrainingbooster.data.columns import Source, choose_columns
+from batchtrainingbooster.data.columns import choose_columns
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.profile import N_CELLS, profile
 from batchtrainingbooster.data.reader import StagedSource
+from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.data.staging import schema_of, stage
 from batchtrainingbooster.data.writing import StagingJob
 from batchtrainingbooster.errors import StagingError

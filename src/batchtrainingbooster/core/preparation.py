@@ -17,8 +17,9 @@ from batchtrainingbooster.core.request import Request, maximize
 from batchtrainingbooster.core.stopping import Patience
 from batchtrainingbooster.core.table import FeatureKind, TableSchema, TargetKind
 from batchtrainingbooster.core.weights import class_weights
-from batchtrainingbooster.data.columns import Source, check_same_columns, choose_columns
+from batchtrainingbooster.data.columns import check_same_columns, choose_columns
 from batchtrainingbooster.data.profile import Profile, profile, weighted_mean
+from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.data.staging import schema_of
 from batchtrainingbooster.data.writing import StagingJob
 from batchtrainingbooster.errors import ConfigError, DataError

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from batchtrainingbooster.data.columns import Source, label_is_numeric
+from batchtrainingbooster.data.columns import label_is_numeric
+from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.errors import DataError
 
 if TYPE_CHECKING:

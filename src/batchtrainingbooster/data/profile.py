@@ -22,8 +22,9 @@ from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.grouping import N_BUCKETS
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.bins import Bins, overview_of, quantile_bins, stratum_bin
-from batchtrainingbooster.data.columns import Source, label_is_numeric
+from batchtrainingbooster.data.columns import label_is_numeric
 from batchtrainingbooster.data.faults import fault_bits, refuse_faults
+from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.errors import DataError
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> 
     _check_counts(sum(row["n"] for row in cells), n_null, source, where)
     refuse_faults((row["faults"] for row in cells), source, where)
     classes: tuple[Label, ...] = ()
+    index: dict[Label, int]
     n_cells = N_CELLS
     if source.columns.group is not None:
         index, n_cells = {0: 0}, N_BUCKETS

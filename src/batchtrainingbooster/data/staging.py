@@ -31,7 +31,6 @@ from batchtrainingbooster.core.grouping import N_BUCKETS, assign_buckets
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.core.table import Feature, TableSchema, Target, TargetKind
 from batchtrainingbooster.data.assign import VALIDATION
-from batchtrainingbooster.data.columns import Source
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import (
     FILE,
@@ -42,6 +41,7 @@ from batchtrainingbooster.data.manifest import (
     write_manifest,
 )
 from batchtrainingbooster.data.profile import Profile
+from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.data.writing import Placement, StagingJob, write_frame
 from batchtrainingbooster.errors import DataError, StagingError
 

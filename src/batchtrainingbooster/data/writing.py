@@ -17,10 +17,11 @@ from batchtrainingbooster.data.assign import (
     with_batches_of_groups,
 )
 from batchtrainingbooster.data.bins import stratum_bin
-from batchtrainingbooster.data.columns import Source, SourceColumns
+from batchtrainingbooster.data.columns import SourceColumns
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Part
 from batchtrainingbooster.data.profile import Profile, checksum, hash_sums
+from batchtrainingbooster.data.source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
