@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast lint format types lock build clean
+.PHONY: help setup demo compare test test-fast lint format types lock build clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ setup: .venv/installed ## Make .venv with everything that the other targets need
 
 demo: setup ## Train on 327,000 flights, batch by batch, and print what came of it
 	@$(BIN)/batchtrainingbooster demo
+
+compare: setup ## Train the three boosters on the flights, and write the table in docs/comparison.md
+	@$(BIN)/python benchmarks/compare_boosters.py
 
 test: setup ## Run all tests
 	@$(BIN)/pytest
