@@ -100,6 +100,7 @@ class Backend:
         self._folder = tempfile.TemporaryDirectory(prefix="batchtrainingbooster-")
         self._borders: Path | None = None
         self._validation: Validation | None = None
+        self._after_visits: list[catboost.CatBoost] = []
         self._uses_statistics = (
             max(problem.cardinalities, default=0) > self._params["one_hot_max_size"]
         )
@@ -183,6 +184,7 @@ class Backend:
             if not observer.goes_on:
                 return
         if self._uses_statistics:
+            self._after_visits.append(self._model)
             self._report(first, observer.seen, after_round)
 
     def _report(
@@ -225,8 +227,14 @@ class Backend:
         with translated("while cutting the model"):
             if n_rounds == 0:
                 self._model = None
-            else:
-                self._model.shrink(ntree_end=n_rounds)
+                return
+            if self._uses_statistics:
+                # Those of later visits have changed what the first trees give.
+                self._after_visits = [m for m in self._after_visits if m.tree_count_ < n_rounds] + [
+                    next(m for m in self._after_visits if m.tree_count_ >= n_rounds)
+                ]
+                self._model = self._after_visits[-1].copy()
+            self._model.shrink(ntree_end=n_rounds)
 
     def to_bytes(self) -> bytes:
         """The model so far in CatBoost's binary format.

@@ -143,6 +143,11 @@ def parse_settings(config_model: Mapping[str, Any]) -> BoosterSettings:
             f"task_type: got {config_model['task_type']!r}: CatBoost continues a model on 'CPU' "
             "only; leave it out"
         )
+    if config_model.get("grow_policy", "SymmetricTree") != "SymmetricTree":
+        problems.append(
+            f"grow_policy: got {config_model['grow_policy']!r}; CatBoost can cut only "
+            "'SymmetricTree' models back to their best round"
+        )
     return parse(config_model, _VOCABULARY, problems)
 
 
