@@ -78,7 +78,7 @@ class TrainingConfig:
     weight_column : str, optional
         Column of row weights, multiplied with the class weights.
     feature_columns : tuple of str, optional
-        Default: every column but target and weight.
+        Default: every column but target, weight and group.
     categorical_columns : tuple of str, optional
         Integers, booleans or strings to use as categories; other strings are categories too.
     categorical_encoding : {"native", "ordinal"}
@@ -87,7 +87,8 @@ class TrainingConfig:
     group_column : str, optional
         Column that names each row's query, for ranking; the rows of a query stay together.
     validation_fraction : float, optional
-        Share of the training rows, stratified, held out when ``valid_dataframe`` is None.
+        Share of the training rows, stratified or by whole queries, held out when
+        ``valid_dataframe`` is None.
     allow_precision_loss : bool
         Accept integers that float32, the boosters' own type, cannot hold exactly.
     staging_dir : str, optional

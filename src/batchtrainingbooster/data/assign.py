@@ -92,6 +92,8 @@ def with_batches(
 def with_batches_of_groups(frame: DataFrame, places: np.ndarray, partitions: int) -> DataFrame:
     """Shuffle and sort by query, and add the column ``batch``.
 
+    Batches come first in the order, as Spark writes one after the other and would sort again.
+
     Parameters
     ----------
     frame : DataFrame
@@ -103,7 +105,6 @@ def with_batches_of_groups(frame: DataFrame, places: np.ndarray, partitions: int
     number = _lookup(places.tolist(), bucket_of(F.col("group_hash")))
     return (
         frame.repartition(partitions, "group_hash")
-        .sortWithinPartitions("group_hash", "row_hash")
         .withColumn("number", number)
         .withColumn(
             "batch",
@@ -112,6 +113,7 @@ def with_batches_of_groups(frame: DataFrame, places: np.ndarray, partitions: int
             ),
         )
         .drop("number")
+        .sortWithinPartitions("batch", "group_hash", "row_hash")
     )
 
 

@@ -40,6 +40,7 @@ class SourceColumns:
     target_type: T.DataType
     weight: str | None
     group: str | None = None
+    group_type: T.DataType | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,9 +110,11 @@ def choose_columns(frame: DataFrame, target: str, config: TrainingConfig) -> Sou
             "it must be a number"
         )
         raise DataError(msg)
+    group_type = None
     if group is not None:
-        _check_group(group, types[group], target, types[target], where)
-    return SourceColumns(tuple(features), target, types[target], weight, group)
+        group_type = types[group]
+        _check_group(group, group_type, target, types[target], where)
+    return SourceColumns(tuple(features), target, types[target], weight, group, group_type)
 
 
 def _check_group(
@@ -156,6 +159,11 @@ def check_same_columns(frame: DataFrame, columns: SourceColumns, where: str) -> 
     types = {field.name: field.dataType for field in frame.schema.fields}
     expected = {feature.name: feature.spark_type for feature in columns.features}
     expected[columns.target] = columns.target_type
+    if columns.group is not None and columns.group_type is not None:
+        _check_group(
+            columns.group, types[columns.group], columns.target, types[columns.target], where
+        )
+        expected[columns.group] = columns.group_type
     differing = [
         f"{name!r} is {types[name].simpleString()}, in training {wanted.simpleString()}"
         for name, wanted in expected.items()

@@ -27,7 +27,7 @@ from batchtrainingbooster.core.batching import (
     num_batches_for,
     plan_strata,
 )
-from batchtrainingbooster.core.grouping import N_BUCKETS, assign_buckets
+from batchtrainingbooster.core.grouping import HELD_OUT, N_BUCKETS, assign_buckets
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.core.table import Feature, TableSchema, Target, TargetKind
 from batchtrainingbooster.data.assign import VALIDATION
@@ -43,7 +43,7 @@ from batchtrainingbooster.data.manifest import (
 from batchtrainingbooster.data.profile import Profile
 from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.data.writing import Placement, StagingJob, write_frame
-from batchtrainingbooster.errors import DataError, StagingError
+from batchtrainingbooster.errors import ConfigError, DataError, StagingError
 
 logger = logging.getLogger(__name__)
 
@@ -150,10 +150,7 @@ def _plan(job: StagingJob) -> Placement:
     held_out = config.validation_fraction if job.valid is None else None
     num_batches = config.num_batches
     if num_batches is None:
-        held_out_rows = sum(_place(counts, 1, held_out).held_out)
-        training_rows = job.train_profile.rows - held_out_rows
-        valid_rows = job.valid_profile.rows if job.valid_profile else held_out_rows
-        num_batches = _default_num_batches(job, training_rows, valid_rows)
+        num_batches = _default_num_batches(job, _place(counts, 1, held_out), held_out)
     placement = _place(counts, num_batches, held_out)
     training = [sum(rows) for rows in zip(*placement.batches, strict=True)]
     rare = [
@@ -186,20 +183,47 @@ def _place(counts: np.ndarray, num_batches: int, held_out: float | None) -> Plac
     )
 
 
-def _default_num_batches(job: StagingJob, training_rows: int, valid_rows: int) -> int:
-    """As few as fit into the budget; without one, a fixed number."""
-    budget = job.config.memory_budget
+def _default_num_batches(job: StagingJob, whole: Placement, held_out: float | None) -> int:
+    """As few as fit into the budget; without one, a fixed number.
+
+    Raises
+    ------
+    ConfigError
+        If the budget does not hold the largest query.
+    """
+    budget, counts = job.config.memory_budget, job.train_profile.counts
+    training_rows = n_parts = sum(whole.batches[0])
+    if whole.buckets is not None:
+        parts = counts[0][(counts[0] > 0) & (whole.buckets != HELD_OUT)]
+        n_parts = len(parts)
     if budget is None:
-        num_batches = min(DEFAULT_NUM_BATCHES, training_rows)
-        if job.columns.group is not None:
-            num_batches = min(num_batches, int((job.train_profile.counts > 0).sum()))
+        num_batches = min(DEFAULT_NUM_BATCHES, n_parts)
         logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
         return num_batches
     target = job.schema.target
     outputs = len(target.classes) if target.kind is TargetKind.MULTICLASS else 1
     row = RowMemory(n_columns=job.schema.n_columns, n_outputs=outputs)
+    valid_rows = job.valid_profile.rows if job.valid_profile else sum(whole.held_out)
     num_batches, words = num_batches_for(budget, training_rows, valid_rows, row)
     logger.info("Batches: %s", words)
+    if whole.buckets is None:
+        return num_batches
+
+    def fits(rows: int) -> bool:
+        return num_batches_for(budget, rows, valid_rows, row)[0] == 1
+
+    if not fits(parts.max()):
+        msg = (
+            f"config_training: memory_budget: {budget:,} bytes do not hold the largest query, or "
+            f"queries that go together: {parts.max():,} rows that are never split; raise the budget"
+        )
+        raise ConfigError(msg)
+    # Batches of whole queries are not equal, so that as many as this may not all fit.
+    fewest = num_batches
+    while not fits(max(_place(counts, num_batches, held_out).batches)[0]):
+        num_batches += 1
+    if num_batches > fewest:
+        logger.info("Batches: %d, as queries are not split", num_batches)
     return num_batches
 
 
