@@ -154,15 +154,44 @@ CASES = {
         {"model": {"scale_pos_weight": 3}}, ConfigError, "scale_pos_weight: classes would be weighed twice"),
     "target among the features": (None, None, {"feature_columns": ["a", "y"]}, ConfigError,
         "feature_columns: 'y' is the target"),
+    "objective of ranking without queries": (None, None, {"model": {"objective": "ranking"}, "target_column": "b"},
+        ConfigError, "group_column: needed by objective '(rank:ndcg|YetiRank|lambdarank)'"),
+    "queries for another objective": (None, None,
+        {"model": {"objective": "regression"}, "target_column": "b", "group_column": "c"}, ConfigError,
+        "group_column: objective '(reg:squarederror|RMSE|regression)' is one of regression"),
+    "queries with row weights": (None, None,
+        {"target_column": "b", "group_column": "c", "weight_column": "w"}, ConfigError,
+        "weight_column: not supported together with group_column"),
+    "queries with class weights": (None, None,
+        {"target_column": "b", "group_column": "c", "class_weight": {1: 2.0}}, ConfigError,
+        "class_weight: a target of ranking has no classes"),
+    "null queries": (lambda f: f.withColumn("c", at_first_row("c", F.lit(None))), None,
+        {"target_column": "b", "group_column": "c"}, DataError,
+        "train_dataframe: group_column 'c' is null in 1 rows"),
+    "null validation queries": (None, lambda f: f.withColumn("c", at_first_row("c", F.lit(None))),
+        {"target_column": "b", "group_column": "c"}, DataError,
+        "valid_dataframe: group_column 'c' is null in 1 rows"),
+    "negative grades": (lambda f: f.withColumn("b", F.col("b") - 1), None,
+        {"target_column": "b", "group_column": "c"}, DataError, "target 'b': .* grades must be >= 0"),
+    "more batches than queries": (None, None,
+        {"target_column": "b", "group_column": "c", "num_batches": 3}, ConfigError,
+        "num_batches: got 3, but the queries make 2 parts"),
+    "single query to hold out of": (lambda f: f.withColumn("c", F.lit("p")), None,
+        {"target_column": "b", "group_column": "c", "validation_fraction": 0.2}, ConfigError,
+        "validation_fraction: there is a single query"),
     "no such earlier model": (None, None, {"init_model": "nowhere"}, BatchTrainingError,
         "nowhere is no saved model"),
 }  # fmt: skip
 
 
 OBJECTIVES = {
-    XGBoostTrainer: {"binary": "binary:logistic", "regression": "reg:squarederror"},
-    CatBoostTrainer: {"binary": "Logloss", "regression": "RMSE"},
-    LightGBMTrainer: {"binary": "binary", "regression": "regression"},
+    XGBoostTrainer: {
+        "binary": "binary:logistic",
+        "regression": "reg:squarederror",
+        "ranking": "rank:ndcg",
+    },
+    CatBoostTrainer: {"binary": "Logloss", "regression": "RMSE", "ranking": "YetiRank"},
+    LightGBMTrainer: {"binary": "binary", "regression": "regression", "ranking": "lambdarank"},
 }
 
 
