@@ -25,14 +25,17 @@ from batchtrainingbooster.backends.catboost_data import (
     with_missing_values,
 )
 from batchtrainingbooster.backends.catboost_parameters import (
+    BYTES_PER_OUTPUT,
     CLASS_WEIGHT_KEYS,
     DEFAULT_LEARNING_RATE,
     METRICS,
     NAMES,
     leaf_iterations,
     link_of,
+    on_train_too,
     one_hot_max_size,
     parse_settings,
+    printed_name,
     target_kind,
     with_defaults,
 )
@@ -55,6 +58,7 @@ NAME = "catboost"
 NATIVE_FILE = "model.cbm"
 
 __all__ = [
+    "BYTES_PER_OUTPUT",
     "CLASS_WEIGHT_KEYS",
     "DEFAULT_LEARNING_RATE",
     "METRICS",
@@ -261,7 +265,7 @@ class Backend:
 
     def _own(self, values: dict[str, float]) -> dict[str, float]:
         """The metrics that were asked for, in that order: CatBoost computes others beside them."""
-        return {name: values[_printed_name(name, values)] for name in self._settings.metric_names}
+        return {name: values[printed_name(name, values)] for name in self._settings.metric_names}
 
     def _native_params(self) -> dict[str, Any]:
         settings, problem = self._settings, self._problem
@@ -290,9 +294,9 @@ class Backend:
             # CatBoost prints the name of the class.
             params["eval_metric"] = type(metric.name, (Metric,), {})(metric, self._link)
         else:
-            params["eval_metric"] = _on_train_too(metric)
+            params["eval_metric"] = on_train_too(metric)
         params["custom_metric"] = [
-            _on_train_too(name) for name in settings.own_metrics if name != metric
+            on_train_too(name) for name in settings.own_metrics if name != metric
         ]
         return params
 
@@ -336,20 +340,3 @@ def _tidy(model: catboost.CatBoost) -> None:
     for key in list(metadata):
         if key.startswith("initModel:") or key in _VOLATILE:
             del metadata[key]
-
-
-def _on_train_too(metric: str) -> str:
-    """CatBoost leaves costly metrics out on the training rows, unless told otherwise."""
-    return f"{metric}{';' if ':' in metric else ':'}hints=skip_train~false"
-
-
-def _printed_name(metric: str, printed: Any) -> str:
-    """CatBoost's spelling of a metric, which may name more arguments."""
-    name, _, arguments = metric.partition(":")
-    wanted = {item for item in arguments.split(";") if item}
-    names = [
-        other
-        for other in printed
-        if other.partition(":")[0] == name and wanted <= set(other.partition(":")[2].split(";"))
-    ]
-    return min(names, key=len, default=metric)

@@ -20,6 +20,7 @@ import numpy as np
 
 from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective, predictions
 from batchtrainingbooster.backends.lightgbm_parameters import (
+    BYTES_PER_OUTPUT,
     CLASS_WEIGHT_KEYS,
     DEFAULT_LEARNING_RATE,
     METRICS,
@@ -36,6 +37,7 @@ from batchtrainingbooster.backends.settings import (
     BoosterSettings,
     Problem,
     link_name,
+    refuse_other_num_class,
     trial_batch,
 )
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
@@ -46,6 +48,7 @@ NAME = "lightgbm"
 NATIVE_FILE = "model.txt"
 
 __all__ = [
+    "BYTES_PER_OUTPUT",
     "CLASS_WEIGHT_KEYS",
     "DEFAULT_LEARNING_RATE",
     "METRICS",
@@ -268,13 +271,8 @@ class Backend:
                 data.get_label(), margins, data.get_weight()
             )
         if problem.kind is TargetKind.MULTICLASS:
-            given = params.setdefault("num_class", len(problem.class_shares))
-            if given != len(problem.class_shares):
-                msg = (
-                    f"{WHERE}: num_class: got {given!r}, but the target has "
-                    f"{len(problem.class_shares)} classes; leave it out"
-                )
-                raise ConfigError(msg)
+            params["num_class"] = len(problem.class_shares)
+        refuse_other_num_class(settings, problem)
         return params
 
     def _check_params(self) -> None:

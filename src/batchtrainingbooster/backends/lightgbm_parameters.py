@@ -20,6 +20,10 @@ from batchtrainingbooster.core.metrics import MetricNames
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import ConfigError, did_you_mean
 
+# Margin, gradient and hessian of a row. Measured on 28 columns: 44 bytes a row with one output, 116
+# with five, where the budget counts 204 and 252.
+BYTES_PER_OUTPUT = 12
+
 DEFAULT_LEARNING_RATE = 0.1
 
 # Settings of LightGBM that weigh classes, as class_weight does.

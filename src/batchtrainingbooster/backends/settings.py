@@ -230,6 +230,20 @@ def canonical(config: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str
     return result
 
 
+def refuse_other_num_class(settings: BoosterSettings, problem: Problem) -> None:
+    """The number of classes is found in the data; one that is given must be the same.
+
+    Raises
+    ------
+    ConfigError
+        If it is another.
+    """
+    given, found = settings.params.get("num_class"), len(problem.class_shares)
+    if given is not None and given != found:
+        msg = f"{WHERE}: num_class: got {given!r}, but the target has {found} classes; leave it out"
+        raise ConfigError(msg)
+
+
 def link_name(settings: BoosterSettings, kind: TargetKind, known: Callable[[str], str]) -> str:
     """Name of the inverse link; the margins of a custom objective of classes are logits.
 

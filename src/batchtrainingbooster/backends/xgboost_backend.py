@@ -21,9 +21,11 @@ from batchtrainingbooster.backends.settings import (
     BoosterSettings,
     Problem,
     link_name,
+    refuse_other_num_class,
     trial_batch,
 )
 from batchtrainingbooster.backends.xgboost_parameters import (
+    BYTES_PER_OUTPUT,
     CLASS_WEIGHT_KEYS,
     DEFAULT_LEARNING_RATE,
     METRICS,
@@ -43,6 +45,7 @@ NAME = "xgboost"
 NATIVE_FILE = "model.ubj"
 
 __all__ = [
+    "BYTES_PER_OUTPUT",
     "CLASS_WEIGHT_KEYS",
     "DEFAULT_LEARNING_RATE",
     "METRICS",
@@ -245,15 +248,9 @@ class Backend:
             "eval_metric": settings.own_metrics,
             "disable_default_eval_metric": True,
         }
-        given = settings.params.get("num_class")
         if params["objective"].startswith("multi:"):
             params["num_class"] = len(problem.class_shares)
-        if given is not None and given != len(problem.class_shares):
-            msg = (
-                f"{WHERE}: num_class: got {given!r}, but the target has "
-                f"{len(problem.class_shares)} classes; leave it out"
-            )
-            raise ConfigError(msg)
+        refuse_other_num_class(settings, problem)
         if problem.initial_model is not None:
             del params["base_score"]  # the earlier model's stays
         return params

@@ -21,6 +21,10 @@ from batchtrainingbooster.core.metrics import MetricNames
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import ConfigError
 
+# Margin, gradient and hessian of a row. Measured on 28 columns and one output: 206 bytes a row,
+# where the budget counts 204.
+BYTES_PER_OUTPUT = 12
+
 DEFAULT_LEARNING_RATE = 0.3
 
 # Settings of XGBoost that weigh classes, as class_weight does.

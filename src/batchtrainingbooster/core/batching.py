@@ -105,18 +105,26 @@ class RowMemory:
     """Bytes that a row of a batch needs while it is trained on.
 
     The float32 matrix with label, weight and place; the booster's quantised copies, of this batch
-    and of the one before, a byte a value; gradients and margins. Measured with XGBoost on 28
-    columns: 206 bytes a row, where this says 204.
+    and of the one before, a byte a value; gradients and margins, for each output.
+
+    Attributes
+    ----------
+    n_columns : int
+    n_outputs : int
+        Margins for each row.
+    bytes_per_output : int
+        What the booster takes for each.
     """
 
     n_columns: int
     n_outputs: int
+    bytes_per_output: int = 12
 
     @property
     def bytes(self) -> int:
         """Bytes for each row."""
         matrix, fields, quantised = 4 * self.n_columns, 4 + 4 + 8 + 8, 2 * self.n_columns
-        return matrix + fields + quantised + 12 * self.n_outputs
+        return matrix + fields + quantised + self.bytes_per_output * self.n_outputs
 
 
 def num_batches_for(

@@ -123,6 +123,7 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
             valid_profile=valid_found,
             schema=schema,
             config=config,
+            bytes_per_output=backend.BYTES_PER_OUTPUT,
         ),
         class_weights=weights,
         # The booster judges its own settings here, before anything is written.

@@ -202,7 +202,7 @@ def _default_num_batches(job: StagingJob, whole: Placement, held_out: float | No
         return num_batches
     target = job.schema.target
     outputs = len(target.classes) if target.kind is TargetKind.MULTICLASS else 1
-    row = RowMemory(n_columns=job.schema.n_columns, n_outputs=outputs)
+    row = RowMemory(job.schema.n_columns, outputs, job.bytes_per_output)
     valid_rows = job.valid_profile.rows if job.valid_profile else sum(whole.held_out)
     num_batches, words = num_batches_for(budget, training_rows, valid_rows, row)
     logger.info("Batches: %s", words)

@@ -37,6 +37,7 @@ class StagingJob:
     valid_profile: Profile | None
     schema: TableSchema
     config: TrainingConfig
+    bytes_per_output: int = 12
 
     @property
     def columns(self) -> SourceColumns:
