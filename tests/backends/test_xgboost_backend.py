@@ -233,3 +233,37 @@ def test_hard_names_get_native_names_of_their_own():
 def test_damaged_model_is_refused():
     with pytest.raises(BackendError, match="XGBoost failed while loading the model"):
         Predictor(b"{}")
+
+
+def test_queries_of_an_earlier_batch_are_forgotten():
+    """XGBoost's ranking objectives keep them by the address of the dataset, which is used again."""
+    rng = np.random.default_rng(0)
+
+    def ranked(sizes):
+        n = sum(sizes)
+        features = np.asfortranarray(rng.standard_normal((n, N_COLUMNS)).astype(np.float32))
+        features[:, 3] = rng.integers(0, 5, n)
+        label = np.clip(np.round(features[:, 0] + 1), 0, 3)
+        return Batch(features, label, group=np.array(sizes))
+
+    # Equal in rows, so that wrong queries would go unnoticed.
+    batches = [ranked(sizes) for sizes in ([10] * 40, [20] * 20, [5] * 80) * 4]
+    the_problem = problem(TargetKind.RANKING, class_shares=())
+    ours = backend({"objective": "rank:ndcg"}, the_problem, reference=batches[0])
+    by_hand = None
+    cuts = xgb.QuantileDMatrix(batches[0].features, feature_types=["float"] * 3 + ["c"],
+        enable_categorical=True)  # fmt: skip
+    params = {"objective": "rank:ndcg", "max_depth": 4, "nthread": 1, "seed": 3, "base_score": 0.0,
+        "seed_per_iteration": True, "eta": 0.3}  # fmt: skip
+    for batch in batches:
+        boost(ours, ours.dataset(batch), [0.3] * 3)
+    for batch in batches:
+        data = xgb.QuantileDMatrix(batch.features, label=batch.label, group=batch.group, ref=cuts,
+            feature_types=["float"] * 3 + ["c"], enable_categorical=True)  # fmt: skip
+        earlier = None if by_hand is None else bytearray(by_hand.save_raw("ubj"))
+        by_hand = xgb.Booster(params, cache=[data], model_file=earlier)
+        for _ in range(3):
+            by_hand.update(data, by_hand.num_boosted_rounds())
+    margins = Predictor(ours.to_bytes()).margins(batches[0].features)[:, 0]
+    expected = by_hand.inplace_predict(batches[0].features, predict_type="margin")
+    assert np.array_equal(margins, expected)

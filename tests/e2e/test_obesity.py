@@ -68,9 +68,7 @@ def test_what_was_inferred_is_logged(trained):
     _, _, log = trained
     assert "Target 'NObeyesdad': multiclass, 7 classes ('Insufficient_Weight'" in log
     assert "Objective: multi:softprob (inferred); deciding metric: mlogloss (given)" in log
-    assert (
-        "Features: 16 columns (all but target and weight), of which categorical: Gender (2)" in log
-    )
+    assert "Features: 16 columns (all others), of which categorical: Gender (2)" in log
 
 
 def test_learning_curve_is_written_and_its_place_is_logged(trained):

@@ -39,6 +39,7 @@ from batchtrainingbooster.backends.xgboost_parameters import (
 )
 from batchtrainingbooster.backends.xgboost_predictor import Predictor, first_lines, translated
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
+from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
 
 NAME = "xgboost"
@@ -85,6 +86,8 @@ class Backend:
             self._booster = xgb.Booster(self._params, model_file=bytearray(problem.initial_model))
         self._reference: xgb.QuantileDMatrix | None = None
         self._validation: xgb.DMatrix | None = None
+        self._is_ranking = problem.kind is TargetKind.RANKING
+        self._last_dataset: xgb.DMatrix | None = None
 
     @property
     def n_rounds(self) -> int:
@@ -152,6 +155,9 @@ class Backend:
                 # The number seeds the sampling of the round (seed_per_iteration).
                 round_number = self.n_rounds
                 self._update(self._booster, dataset, round_number)
+                # Ranking objectives remember the queries of a dataset by its address, so the next
+                # one must not be made where this one was.
+                self._last_dataset = dataset if self._is_ranking else None
                 if not after_round(self._evaluate(self._booster, evaluated, round_number)):
                     break
 

@@ -58,6 +58,12 @@ class History:
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
+    @property
+    def deciding_metric(self) -> str | None:
+        """Name of the validation metric that decides, where there is one."""
+        names = list(self.rows[0].valid) if self.rows else []
+        return names[-1] if names else None
+
     def extended(self, rows: Iterable[Row]) -> History:
         """The history with more rounds at its end."""
         return History((*self.rows, *rows))

@@ -11,7 +11,6 @@ import numpy as np
 
 from batchtrainingbooster.backends.settings import BoosterSettings, Problem, link_name
 from batchtrainingbooster.core.config import TrainingConfig
-from batchtrainingbooster.core.grouping import N_BUCKETS
 from batchtrainingbooster.core.loop import RunPlan, RunState
 from batchtrainingbooster.core.request import Request, maximize
 from batchtrainingbooster.core.stopping import Patience
@@ -64,7 +63,8 @@ class Prepared:
             backend_version=backend.version(),
             objective=self.settings.objective_name,
             link=link_name(self.settings, kind, backend.link_of),
-            metric=self.settings.metric_names[-1],
+            # As the booster prints it: ndcg may be ndcg@5 there.
+            metric=state.history.deciding_metric or self.settings.metric_names[-1],
             maximize=self.maximize,
             schema=self.job.schema,
             n_rounds=self.booster.n_rounds,
@@ -97,7 +97,9 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
     train_source = Source(train, columns, config.seed)
     look = partial(profile, allow_precision_loss=config.allow_precision_loss)
     found = look(train_source, "train_dataframe", regression=regression)
-    kind = _target_kind(wanted, found, target)
+    kind = TargetKind.RANKING
+    if config.group_column is None:
+        kind = _target_kind(wanted, found, target)
     schema = schema_of(train_source, found, kind)
     if request.earlier is not None:
         schema = _continued(schema, request.earlier)
@@ -161,8 +163,6 @@ def _target_kind(wanted: TargetKind | None, found: Profile, target: str) -> Targ
     ConfigError
         If the objective is for another kind of target.
     """
-    if found.counts.shape[1] == N_BUCKETS:
-        return TargetKind.RANKING
     if found.bins is not None:
         return TargetKind.REGRESSION
     n_classes = len(found.classes)
@@ -325,7 +325,7 @@ def _log_inferred(
     categorical = [f for f in features if f.kind is FeatureKind.CATEGORICAL]
     logger.info(
         "Features: %d columns (%s), of which categorical: %s",
-        len(features), "given" if request.config.feature_columns else "all but target and weight",
+        len(features), "given" if request.config.feature_columns else "all others",
         ", ".join(f"{f.name} ({len(f.categories)})" for f in categorical) or "none",
     )  # fmt: skip
     if weights is not None:

@@ -27,7 +27,7 @@ from batchtrainingbooster.core.batching import (
     num_batches_for,
     plan_strata,
 )
-from batchtrainingbooster.core.grouping import HELD_OUT, N_BUCKETS, assign_buckets
+from batchtrainingbooster.core.grouping import HELD_OUT, assign_buckets
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.core.table import Feature, TableSchema, Target, TargetKind
 from batchtrainingbooster.data.assign import VALIDATION
@@ -150,8 +150,8 @@ def _plan(job: StagingJob) -> Placement:
     held_out = config.validation_fraction if job.valid is None else None
     num_batches = config.num_batches
     if num_batches is None:
-        num_batches = _default_num_batches(job, _place(counts, 1, held_out), held_out)
-    placement = _place(counts, num_batches, held_out)
+        num_batches = _default_num_batches(job, _place(job, counts, 1, held_out), held_out)
+    placement = _place(job, counts, num_batches, held_out)
     training = [sum(rows) for rows in zip(*placement.batches, strict=True)]
     rare = [
         f"{label!r} ({rows} rows)"
@@ -166,9 +166,11 @@ def _plan(job: StagingJob) -> Placement:
     return placement
 
 
-def _place(counts: np.ndarray, num_batches: int, held_out: float | None) -> Placement:
+def _place(
+    job: StagingJob, counts: np.ndarray, num_batches: int, held_out: float | None
+) -> Placement:
     """Strata are split, buckets of queries are not; see ``Profile.counts``."""
-    if counts.shape[1] == N_BUCKETS:
+    if job.columns.group is not None:
         (rows,) = counts
         buckets = assign_buckets(rows, num_batches, held_out)
         sums = np.bincount(buckets + 1, weights=rows, minlength=num_batches + 1).astype(int)
@@ -220,7 +222,7 @@ def _default_num_batches(job: StagingJob, whole: Placement, held_out: float | No
         raise ConfigError(msg)
     # Batches of whole queries are not equal, so that as many as this may not all fit.
     fewest = num_batches
-    while not fits(max(_place(counts, num_batches, held_out).batches)[0]):
+    while not fits(max(_place(job, counts, num_batches, held_out).batches)[0]):
         num_batches += 1
     if num_batches > fewest:
         logger.info("Batches: %d, as queries are not split", num_batches)
@@ -239,7 +241,7 @@ def _write(
     validation = parts.pop(VALIDATION, None)
     if job.valid is not None and job.valid_profile is not None:
         found = job.valid_profile
-        one_batch = _place(found.counts, 1, None)
+        one_batch = _place(job, found.counts, 1, None)
         valid_parts = write_frame(job, job.valid, found, one_batch, folder, "valid")
         _compare(valid_parts, {"00000": one_batch.batches[0]}, found, "valid_dataframe")
         validation = valid_parts["00000"]
