@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
-from test_conformance import balanced, boost, margins, problem, rows, same, started
+from small import balanced, boost, margins, problem, rows, same, started
 
 from batchtrainingbooster.backends import catboost_backend
 from batchtrainingbooster.backends.catboost_parameters import METRICS, NAMES, target_kind

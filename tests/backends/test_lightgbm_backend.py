@@ -3,7 +3,7 @@
 import lightgbm as lgb
 import numpy as np
 import pytest
-from test_conformance import balanced, boost, margins, problem, rows, same, started
+from small import balanced, boost, margins, problem, rows, same, started
 
 from batchtrainingbooster.backends import lightgbm_backend
 from batchtrainingbooster.backends.lightgbm_parameters import base_scores, parse_settings

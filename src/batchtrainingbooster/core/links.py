@@ -30,7 +30,7 @@ CLASS_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": _sigmoid,
     "hinge": _hinge,
     "softmax": _softmax,
-    # Not normalised, as in LightGBM and CatBoost.
+    # Not normalised: each class against all others, as the boosters give it.
     "one_vs_all": _sigmoids,
 }
 
