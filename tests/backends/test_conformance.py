@@ -234,6 +234,16 @@ def test_batch_with_nothing_to_learn_ends_the_visit(name):
     assert np.isfinite(margins(name, ours, rows(50).features)).all()
 
 
+def test_batch_with_a_constant_target_is_passed_over(name):
+    ours = started(name, {}, problem(TargetKind.REGRESSION))
+    batch = rows(500, 1, TargetKind.REGRESSION)
+    boost(ours, Batch(batch.features, np.ones_like(batch.label), batch.weight), [0.3] * 2)
+    found = boost(ours, batch, [0.3] * 3)
+    assert len(found) == 3
+    scores = margins(name, ours, batch.features)[:, 0]
+    assert np.corrcoef(scores, batch.label)[0, 1] > 0.7
+
+
 def log_loss_derivatives(y_true, y_pred):
     chance = 1 / (1 + np.exp(-y_pred))
     return chance - y_true, chance * (1 - chance)

@@ -73,6 +73,8 @@ __all__ = [
 ]
 
 _BORDER_KEYS = ("border_count", "feature_border_type", "per_float_feature_quantization", "nan_mode")
+# What CatBoost says of batches with constant features, or without gradients.
+_NOTHING_TO_LEARN = ("All features are either constant or ignored", "Too few sampling units")
 # Of CatBoost's notes on how a model came to be, those that differ from run to run, or pile up.
 _VOLATILE = ("model_guid", "train_finish_time", "training")
 
@@ -180,7 +182,7 @@ class Backend:
                         callbacks=[observer],
                     )
             except BackendError as error:
-                if "All features are either constant or ignored" in str(error):
+                if any(words in str(error) for words in _NOTHING_TO_LEARN):
                     return
                 raise
             _tidy(model)
