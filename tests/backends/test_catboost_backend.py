@@ -81,6 +81,35 @@ def test_rounds_beside_statistics_of_categories_may_be_fewer_than_trained():
     assert ours.validate() == pytest.approx(taken[-1].valid)
 
 
+def test_cuts_between_visits_keep_to_the_model_of_the_time():
+    """Visits that are cut, continued, and cut again, one of them into the earlier one."""
+    validation = rows(400, 9)
+    config = {"one_hot_max_size": 2, "max_depth": 4}
+    ours = started("catboost", config, validation=validation)
+    first = boost(ours, rows(500, 1), [0.3] * 6)
+    ours.truncate(4)
+    second = boost(ours, rows(500, 2), [0.3] * 6)
+    assert ours.n_rounds == 10
+    ours.truncate(8)
+    assert ours.validate() == pytest.approx(second[3].valid)
+    boost(ours, rows(500, 3), [0.3] * 2)
+    ours.truncate(3)
+    assert ours.validate() == pytest.approx(first[2].valid)
+
+
+def test_earlier_model_comes_back_as_it_was():
+    earlier = started("catboost", {"one_hot_max_size": 2})
+    boost(earlier, rows(500, 1), [0.3] * 4)
+    the_problem = problem(initial_model=earlier.to_bytes())
+    ours = started("catboost", {"one_hot_max_size": 2}, the_problem, validation=rows(200, 9))
+    before = ours.validate()
+    boost(ours, rows(500, 2), [0.3] * 3)
+    ours.truncate(4)
+    assert ours.validate() == before
+    features = rows(300, 5).features
+    same(margins("catboost", ours, features), margins("catboost", earlier, features))
+
+
 def test_no_warning_where_categories_are_few(caplog):
     started("catboost")
     assert caplog.records == []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, repeat
 from pathlib import Path
@@ -39,7 +39,13 @@ from batchtrainingbooster.backends.catboost_parameters import (
     target_kind,
     with_defaults,
 )
-from batchtrainingbooster.backends.catboost_predictor import Predictor, loaded, quiet, translated
+from batchtrainingbooster.backends.catboost_predictor import (
+    Predictor,
+    drop_notes,
+    loaded,
+    quiet,
+    translated,
+)
 from batchtrainingbooster.backends.catboost_validation import Validation
 from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective
 from batchtrainingbooster.backends.settings import (
@@ -75,8 +81,6 @@ __all__ = [
 _BORDER_KEYS = ("border_count", "feature_border_type", "per_float_feature_quantization", "nan_mode")
 # What CatBoost says of batches with constant features, or without gradients.
 _NOTHING_TO_LEARN = ("All features are either constant or ignored", "Too few sampling units")
-# Of CatBoost's notes on how a model came to be, those that differ from run to run, or pile up.
-_VOLATILE = ("model_guid", "train_finish_time", "training")
 
 
 class Backend:
@@ -103,10 +107,9 @@ class Backend:
         self._model: catboost.CatBoost | None = None
         if problem.initial_model is not None:
             self._model = loaded(problem.initial_model)
-        self._folder = tempfile.TemporaryDirectory(prefix="batchtrainingbooster-")
-        self._borders: Path | None = None
+        self._borders: bytes | None = None
         self._validation: Validation | None = None
-        self._after_visits: list[catboost.CatBoost] = []
+        self._after_visits = [] if self._model is None else [self._model]
         self._uses_statistics = (
             max(problem.cardinalities, default=0) > self._params["one_hot_max_size"]
         )
@@ -129,8 +132,9 @@ class Backend:
             if not all(self._problem.cardinalities):
                 pool = self._pool(with_missing_values(reference))
                 pool.quantize(**{k: self._params[k] for k in _BORDER_KEYS if k in self._params})
-                self._borders = Path(self._folder.name) / "borders.tsv"
-                pool.save_quantization_borders(str(self._borders))
+                with _temporary_file() as file:
+                    pool.save_quantization_borders(str(file))
+                    self._borders = file.read_bytes()
             if validation is not None:
                 self._validation = Validation(
                     self._pool(validation), validation, self._settings.metrics, self._link
@@ -164,34 +168,42 @@ class Backend:
         elif self._validation is not None:
             eval_set = self._validation.pool
         for rate, rounds in groupby(learning_rates):
-            params = {
-                **self._params,
-                "learning_rate": rate,
-                "iterations": len(list(rounds)),
-                # Other samples in every visit, and the same ones however the run came to it.
-                "random_seed": self._params["random_seed"] + self.n_rounds,
-            }
-            if self._borders is not None:
-                params["input_borders"] = str(self._borders)
-            try:
-                with self._translated("while training"):
-                    model = catboost.CatBoost(params).fit(
-                        dataset,
-                        eval_set=eval_set,
-                        init_model=self._model,
-                        callbacks=[observer],
-                    )
-            except BackendError as error:
-                if any(words in str(error) for words in _NOTHING_TO_LEARN):
-                    return
-                raise
-            _tidy(model)
+            options = {"learning_rate": rate, "iterations": len(list(rounds))}
+            model = self._fit(dataset, eval_set, options, observer)
+            if model is None:
+                break
             self._model = model
             if not observer.goes_on:
                 return
-        if self._uses_statistics:
+        if self._uses_statistics and observer.seen:
             self._after_visits.append(self._model)
             self._report(first, observer.seen, after_round)
+
+    def _fit(
+        self,
+        dataset: catboost.Pool,
+        eval_set: catboost.Pool | None,
+        options: Mapping[str, Any],
+        observer: Observer,
+    ) -> catboost.CatBoost | None:
+        """The model so far and more rounds at one rate; None where there is nothing to learn."""
+        # Other samples in every visit, and the same ones however the run came to it.
+        seed = self._params["random_seed"] + self.n_rounds
+        params = {**self._params, **options, "random_seed": seed}
+        try:
+            with self._translated("while training"), _temporary_file() as file:
+                if self._borders is not None:
+                    file.write_bytes(self._borders)
+                    params["input_borders"] = str(file)
+                model = catboost.CatBoost(params).fit(
+                    dataset, eval_set=eval_set, init_model=self._model, callbacks=[observer]
+                )
+        except BackendError as error:
+            if any(words in str(error) for words in _NOTHING_TO_LEARN):
+                return None
+            raise
+        drop_notes(model)
+        return model
 
     def _report(
         self,
@@ -232,15 +244,15 @@ class Backend:
             return
         with translated("while cutting the model"):
             if n_rounds == 0:
-                self._model = None
+                self._model, self._after_visits = None, []
                 return
             if self._uses_statistics:
                 # Those of later visits have changed what the first trees give.
-                self._after_visits = [m for m in self._after_visits if m.tree_count_ < n_rounds] + [
-                    next(m for m in self._after_visits if m.tree_count_ >= n_rounds)
-                ]
-                self._model = self._after_visits[-1].copy()
+                self._model = next(m for m in self._after_visits if m.tree_count_ >= n_rounds)
+            self._model = self._model.copy()
             self._model.shrink(ntree_end=n_rounds)
+            earlier = [model for model in self._after_visits if model.tree_count_ < n_rounds]
+            self._after_visits = [*earlier, self._model]
 
     def to_bytes(self) -> bytes:
         """The model so far in CatBoost's binary format.
@@ -253,8 +265,7 @@ class Backend:
         if self._model is None:
             msg = "no round was kept; check eval_metric and the validation data"
             raise BackendError(msg)
-        with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as folder:
-            file = Path(folder) / NATIVE_FILE
+        with _temporary_file() as file:
             self._model.save_model(str(file))
             return file.read_bytes()
 
@@ -324,6 +335,13 @@ class Backend:
             raise ConfigError(msg) from error
 
 
+@contextmanager
+def _temporary_file() -> Iterator[Path]:
+    """A place for what CatBoost hands over in files alone."""
+    with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as folder:
+        yield Path(folder) / NATIVE_FILE
+
+
 def native_names(names: Sequence[str]) -> list[str]:
     """Column names for the native file: the user's own, or ``f0, f1, ...`` where some repeat."""
     if len(set(names)) < len(names):
@@ -334,11 +352,3 @@ def native_names(names: Sequence[str]) -> list[str]:
 def version() -> str:
     """Of the installed library."""
     return str(catboost.__version__)
-
-
-def _tidy(model: catboost.CatBoost) -> None:
-    """Drop what CatBoost notes of the time, and of all models that this one continues."""
-    metadata = model.get_metadata()
-    for key in list(metadata):
-        if key.startswith("initModel:") or key in _VOLATILE:
-            del metadata[key]

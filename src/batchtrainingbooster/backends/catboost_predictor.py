@@ -14,6 +14,9 @@ from catboost import CatBoostError
 from batchtrainingbooster.backends.catboost_data import table_of
 from batchtrainingbooster.errors import BackendError, ConfigError
 
+# Of CatBoost's notes on how a model came to be, those that differ from run to run, or pile up.
+_VOLATILE = ("model_guid", "train_finish_time", "training")
+
 
 class Predictor:
     """A trained model, for prediction.
@@ -75,6 +78,14 @@ class Predictor:
 def loaded(native: bytes) -> catboost.CatBoost:
     """A model from CatBoost's binary format."""
     return catboost.CatBoost().load_model(blob=native)
+
+
+def drop_notes(model: catboost.CatBoost) -> None:
+    """Drop what CatBoost notes of the time, and of all models that this one continues."""
+    metadata = model.get_metadata()
+    for key in list(metadata):
+        if key.startswith("initModel:") or key in _VOLATILE:
+            del metadata[key]
 
 
 def _power_of_two(codes: np.ndarray) -> int:
