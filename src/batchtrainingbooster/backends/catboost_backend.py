@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, repeat
-from pathlib import Path
 from typing import Any
 
 import catboost
 
 from batchtrainingbooster.backends.catboost_callbacks import Loss, Metric, Observer
 from batchtrainingbooster.backends.catboost_data import (
+    borders_of,
     pool_of,
+    temporary_file,
     with_all_classes,
     with_missing_values,
 )
@@ -78,7 +78,6 @@ __all__ = [
     "with_defaults",
 ]
 
-_BORDER_KEYS = ("border_count", "feature_border_type", "per_float_feature_quantization", "nan_mode")
 # What CatBoost says of batches with constant features, or without gradients.
 _NOTHING_TO_LEARN = ("All features are either constant or ignored", "Too few sampling units")
 
@@ -131,10 +130,7 @@ class Backend:
         with translated("while preparing the data"):
             if not all(self._problem.cardinalities):
                 pool = self._pool(with_missing_values(reference))
-                pool.quantize(**{k: self._params[k] for k in _BORDER_KEYS if k in self._params})
-                with _temporary_file() as file:
-                    pool.save_quantization_borders(str(file))
-                    self._borders = file.read_bytes()
+                self._borders = borders_of(pool, self._params)
             if validation is not None:
                 self._validation = Validation(
                     self._pool(validation), validation, self._settings.metrics, self._link
@@ -191,7 +187,7 @@ class Backend:
         seed = self._params["random_seed"] + self.n_rounds
         params = {**self._params, **options, "random_seed": seed}
         try:
-            with self._translated("while training"), _temporary_file() as file:
+            with self._translated("while training"), temporary_file() as file:
                 if self._borders is not None:
                     file.write_bytes(self._borders)
                     params["input_borders"] = str(file)
@@ -265,7 +261,7 @@ class Backend:
         if self._model is None:
             msg = "no round was kept; check eval_metric and the validation data"
             raise BackendError(msg)
-        with _temporary_file() as file:
+        with temporary_file() as file:
             self._model.save_model(str(file))
             return file.read_bytes()
 
@@ -333,13 +329,6 @@ class Backend:
             else:
                 msg = f"{WHERE}: CatBoost refuses it: {text}"
             raise ConfigError(msg) from error
-
-
-@contextmanager
-def _temporary_file() -> Iterator[Path]:
-    """A place for what CatBoost hands over in files alone."""
-    with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as folder:
-        yield Path(folder) / NATIVE_FILE
 
 
 def native_names(names: Sequence[str]) -> list[str]:

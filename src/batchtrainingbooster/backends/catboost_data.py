@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import catboost
 import numpy as np
@@ -82,3 +86,19 @@ def _categorical(column: np.ndarray, n_categories: int) -> pd.Categorical:
 @lru_cache(maxsize=1024)
 def _dtype(n_categories: int) -> pd.CategoricalDtype:
     return pd.CategoricalDtype([*map(str, range(n_categories)), MISSING])
+
+
+def borders_of(pool: catboost.Pool, params: Mapping[str, Any]) -> bytes:
+    """Where CatBoost splits each column, in its own file format; the pool is quantised."""
+    keys = ("border_count", "feature_border_type", "per_float_feature_quantization", "nan_mode")
+    pool.quantize(**{key: params[key] for key in keys if key in params})
+    with temporary_file() as file:
+        pool.save_quantization_borders(str(file))
+        return file.read_bytes()
+
+
+@contextmanager
+def temporary_file() -> Iterator[Path]:
+    """A place for what CatBoost hands over in files alone."""
+    with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as folder:
+        yield Path(folder) / "catboost"
