@@ -99,7 +99,7 @@ def peak_rss() -> int:
 def table(results: dict[str, list[dict[str, float]]], rows: int, repeats: int) -> str:
     """The results as Markdown, medians over the repeats."""
     columns = [
-        "",
+        "booster",
         "validation log loss",
         "AUC",
         "rounds in the model, of those trained",
@@ -116,7 +116,7 @@ def table(results: dict[str, list[dict[str, float]]], rows: int, repeats: int) -
             f"{middle['seconds']:.1f} | {middle['peak']:.0f} | {middle['model']:.1f} |"
         )
     about = (
-        f"{rows:,} rows, a fifth of them for validation; median of {repeats} runs, the boosters in "
+        f"{rows:,} rows, a fifth of them for validation; {repeats} runs, medians; the boosters in "
         f"turn; {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}."
     )
     return "\n".join([*lines, "", about])

@@ -19,7 +19,7 @@ def test_script_writes_a_table_of_all_three_into_the_page(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     text = page.read_text()
-    assert text.startswith("Before\n<!-- table: start -->\n| | validation log loss |")
+    assert text.startswith("Before\n<!-- table: start -->\n| booster | validation log loss |")
     assert text.endswith("<!-- table: end -->\nAfter\n")
     assert "old" not in text
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")][1:]
