@@ -201,7 +201,10 @@ def test_missing_table_is_one_line(folder):
         ("target_colum: y", r"target_colum: unknown key \(did you mean 'target_column'\?\)"),
         ("{target_column: y, train: {path: t}, model_dir: 3}", "model_dir: got 3, need a text"),
         ("{target_column: y, train: t, model_dir: m}", "train: got 't', need a dict"),
-        ("{target_column: y, train: {path: t}, model_dir: m, trainer: catbost}", "trainer"),
+        (
+            "{target_column: y, train: {path: t}, model_dir: m, trainer: catbost}",
+            r"trainer: got 'catbost' \(did you mean 'catboost'\?\), need one of xgboost, .*lightgbm$",
+        ),
         ("!!python/object/apply:os.system ['touch x']", "no YAML"),
     ],
 )

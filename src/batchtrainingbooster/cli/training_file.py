@@ -8,10 +8,9 @@ from typing import Any
 import attrs
 import yaml
 
+from batchtrainingbooster.backends.registry import BACKENDS
 from batchtrainingbooster.core.parsing import build, copy_of
-from batchtrainingbooster.errors import ConfigError
-
-TRAINERS = ("xgboost", "catboost", "lightgbm")
+from batchtrainingbooster.errors import ConfigError, did_you_mean
 
 
 @attrs.frozen(kw_only=True)
@@ -33,11 +32,18 @@ class Table:
     options: dict[str, str | int | float | bool] = attrs.field(factory=dict)
 
 
+def _known_trainer(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    if value not in BACKENDS:
+        hint = did_you_mean(value, BACKENDS)
+        msg = f"{attribute.name}: got {value!r}{hint}, need one of {', '.join(BACKENDS)}"
+        raise ValueError(msg)
+
+
 @attrs.frozen(kw_only=True)
 class TrainingFile:
     """What a file says."""
 
-    trainer: str = attrs.field(default="xgboost", validator=attrs.validators.in_(TRAINERS))
+    trainer: str = attrs.field(default="xgboost", validator=_known_trainer)
     target_column: str
     train: Table
     valid: Table | None = None
