@@ -160,7 +160,7 @@ class Backend:
         first = self.n_rounds
         observer, eval_set = Observer(self._own, after_round), None
         if self._uses_statistics:
-            observer = Observer(self._own, lambda _: True)
+            observer = Observer(self._own, lambda _: True)  # the loop is told afterwards
         elif self._validation is not None:
             eval_set = self._validation.pool
         for rate, rounds in groupby(learning_rates):
@@ -244,11 +244,10 @@ class Backend:
                 return
             if self._uses_statistics:
                 # Those of later visits have changed what the first trees give.
-                self._model = next(m for m in self._after_visits if m.tree_count_ >= n_rounds)
-            self._model = self._model.copy()
+                earlier = [model for model in self._after_visits if model.tree_count_ < n_rounds]
+                self._model = self._after_visits[len(earlier)].copy()
+                self._after_visits = [*earlier, self._model]
             self._model.shrink(ntree_end=n_rounds)
-            earlier = [model for model in self._after_visits if model.tree_count_ < n_rounds]
-            self._after_visits = [*earlier, self._model]
 
     def to_bytes(self) -> bytes:
         """The model so far in CatBoost's binary format.
