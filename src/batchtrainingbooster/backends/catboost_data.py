@@ -20,17 +20,21 @@ MISSING = "-1"
 
 def pool_of(batch: Batch, names: Sequence[str], cardinalities: Sequence[int]) -> catboost.Pool:
     """A batch as CatBoost's dataset."""
-    group = None
-    if batch.group is not None:
-        group = np.repeat(np.arange(len(batch.group)), batch.group)
     return catboost.Pool(
         table_of(batch.features, names, cardinalities),
         batch.label,
         cat_features=[i for i, n in enumerate(cardinalities) if n],
         weight=batch.weight,
-        group_id=group,
+        group_id=group_ids(batch),
         feature_names=list(names),
     )
+
+
+def group_ids(batch: Batch) -> np.ndarray | None:
+    """The query of each row, numbered, for ranking."""
+    if batch.group is None:
+        return None
+    return np.repeat(np.arange(len(batch.group)), batch.group)
 
 
 def table_of(

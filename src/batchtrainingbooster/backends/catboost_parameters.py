@@ -208,7 +208,7 @@ def one_hot_max_size(objective: object) -> int:
     """The largest dictionary that is split by its categories, and not by statistics of the target.
 
     CatBoost's own is 2. Its statistics come from one batch, and are lost in part when models are
-    put together; on the flights of the demo, 255 gives the better model in half the time.
+    put together; on the flights of the demo, 255 gives the better model.
     """
     # The pairwise objectives cannot have such splits.
     return 1 if isinstance(objective, str) and "Pairwise" in objective else 255

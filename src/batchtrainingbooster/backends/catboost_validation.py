@@ -10,6 +10,7 @@ import catboost
 import numpy as np
 from catboost.utils import eval_metric
 
+from batchtrainingbooster.backends.catboost_data import group_ids
 from batchtrainingbooster.backends.custom import CustomMetric, predictions
 from batchtrainingbooster.core.ports import Batch
 
@@ -32,6 +33,11 @@ class Validation:
     rows: Batch
     metrics: Sequence[str | CustomMetric]
     link: str
+    _groups: np.ndarray | None = attrs.field(init=False)
+
+    @_groups.default
+    def _number_groups(self) -> np.ndarray | None:
+        return group_ids(self.rows)
 
     def of_model(self, model: catboost.CatBoost) -> dict[str, float]:
         """The metrics of a model."""
@@ -45,17 +51,14 @@ class Validation:
             yield self._of_margins(before + margins)
 
     def _of_margins(self, margins: np.ndarray) -> dict[str, float]:
-        rows, groups = self.rows, None
-        if rows.group is not None:
-            groups = np.repeat(np.arange(len(rows.group)), rows.group)
-        values = {}
+        rows, values = self.rows, {}
         for metric in self.metrics:
             if isinstance(metric, CustomMetric):
                 predicted = predictions(margins, self.link)
                 values[metric.name] = metric.value(rows.label, predicted, rows.weight)
             else:
                 found = eval_metric(
-                    rows.label, margins, metric, weight=rows.weight, group_id=groups
+                    rows.label, margins, metric, weight=rows.weight, group_id=self._groups
                 )
                 values[metric] = float(found[0])
         return values

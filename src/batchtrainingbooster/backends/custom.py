@@ -15,15 +15,32 @@ from batchtrainingbooster.errors import BackendError
 CUSTOM_PREFIX = "custom:"
 
 
-def _takes_weights(function: Callable[..., Any]) -> bool:
-    try:
-        return "sample_weight" in inspect.signature(function).parameters
-    except ValueError:  # a built-in without a signature
-        return False
+@attrs.frozen
+class _Function:
+    """What the user gave, and whether it wants the row weights: asked once, called every round."""
+
+    function: Callable[..., Any]
+    takes_weights: bool = attrs.field(init=False)
+
+    @takes_weights.default
+    def _look_for_weights(self) -> bool:
+        try:
+            return "sample_weight" in inspect.signature(self.function).parameters
+        except ValueError:  # a built-in without a signature
+            return False
+
+    def _call(self, label: np.ndarray, values: np.ndarray, weight: np.ndarray | None) -> Any:
+        try:
+            if self.takes_weights:
+                return self.function(label, values, sample_weight=weight)
+            return self.function(label, values)
+        except Exception as error:
+            msg = f"{name_of(self.function)} failed: {type(error).__name__}: {error}"
+            raise BackendError(msg) from error
 
 
 @attrs.frozen
-class CustomObjective:
+class CustomObjective(_Function):
     """A loss that is given by its derivatives.
 
     Attributes
@@ -34,8 +51,6 @@ class CustomObjective:
         ``sample_weight`` is given the row weights (None where there are none), and must count
         them in; else they are counted in afterwards.
     """
-
-    function: Callable[..., Any]
 
     @property
     def name(self) -> str:
@@ -52,7 +67,7 @@ class CustomObjective:
         BackendError
             If the function fails, or returns something else.
         """
-        found = _call(self.function, label, margins, weight)
+        found = self._call(label, margins, weight)
         if not isinstance(found, tuple) or len(found) != 2:
             msg = f"objective {name_of(self.function)}: returned {found!r}, need a pair of arrays"
             raise BackendError(msg)
@@ -64,14 +79,14 @@ class CustomObjective:
                     f"need {margins.shape}"
                 )
                 raise BackendError(msg)
-        if weight is not None and not _takes_weights(self.function):
+        if weight is not None and not self.takes_weights:
             by_row = weight if margins.ndim == 1 else weight[:, None]
             gradient, hessian = gradient * by_row, hessian * by_row
         return gradient, hessian
 
 
 @attrs.frozen
-class CustomMetric:
+class CustomMetric(_Function):
     """A validation metric of the user's own.
 
     Attributes
@@ -82,8 +97,6 @@ class CustomMetric:
         of shape (n_rows,); of every class, of shape (n_rows, n_classes); or the value. Classes are
         numbered in ``y_true``. One that has a parameter ``sample_weight`` is given the row weights.
     """
-
-    function: Callable[..., Any]
 
     @property
     def name(self) -> str:
@@ -98,7 +111,7 @@ class CustomMetric:
         BackendError
             If the function fails, or returns something else than a number.
         """
-        found = _call(self.function, label, predicted, weight)
+        found = self._call(label, predicted, weight)
         try:
             return float(found)
         except (TypeError, ValueError) as error:
@@ -124,15 +137,3 @@ def name_of(function: Callable[..., Any]) -> str:
     'name_of'
     """
     return str(getattr(function, "__name__", type(function).__name__))
-
-
-def _call(
-    function: Callable[..., Any], label: np.ndarray, values: np.ndarray, weight: np.ndarray | None
-) -> Any:
-    try:
-        if _takes_weights(function):
-            return function(label, values, sample_weight=weight)
-        return function(label, values)
-    except Exception as error:
-        msg = f"{name_of(function)} failed: {type(error).__name__}: {error}"
-        raise BackendError(msg) from error

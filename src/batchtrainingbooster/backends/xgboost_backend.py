@@ -86,7 +86,6 @@ class Backend:
             self._booster = xgb.Booster(self._params, model_file=bytearray(problem.initial_model))
         self._reference: xgb.QuantileDMatrix | None = None
         self._validation: xgb.DMatrix | None = None
-        self._is_ranking = problem.kind is TargetKind.RANKING
         self._last_dataset: xgb.DMatrix | None = None
 
     @property
@@ -157,7 +156,8 @@ class Backend:
                 self._update(self._booster, dataset, round_number)
                 # Ranking objectives remember the queries of a dataset by its address, so the next
                 # one must not be made where this one was.
-                self._last_dataset = dataset if self._is_ranking else None
+                if self._problem.kind is TargetKind.RANKING:
+                    self._last_dataset = dataset
                 if not after_round(self._evaluate(self._booster, evaluated, round_number)):
                     break
 
@@ -167,23 +167,23 @@ class Backend:
             booster.update(dataset, round_number)
             return
         margins = booster.predict(dataset, output_margin=True, training=True)
-        weight = dataset.get_weight() if dataset.get_weight().size else None
-        gradient, hessian = objective.derivatives(dataset.get_label(), margins, weight)
+        label, weight = _label_and_weight(dataset)
+        gradient, hessian = objective.derivatives(label, margins, weight)
         booster.boost(dataset, round_number, grad=gradient, hess=hessian)
 
     def _evaluate(
         self, booster: xgb.Booster, evaluated: list[tuple[xgb.DMatrix, str]], round_number: int
     ) -> RoundMetrics:
         metrics = RoundMetrics({}, {})
-        link = link_name(self._settings, self._problem.kind, link_of)
         if self._settings.own_metrics:
             metrics = _parse_metrics(booster.eval_set(evaluated, round_number))
-        for metric in self._settings.custom_metrics:
+        if self._settings.custom_metrics:
+            link = link_name(self._settings, self._problem.kind, link_of)
             for data, part in evaluated:
-                margins = booster.predict(data, output_margin=True)
-                weight = data.get_weight() if data.get_weight().size else None
-                value = metric.value(data.get_label(), predictions(margins, link), weight)
-                getattr(metrics, part)[metric.name] = value
+                predicted = predictions(booster.predict(data, output_margin=True), link)
+                label, weight = _label_and_weight(data)
+                for metric in self._settings.custom_metrics:
+                    getattr(metrics, part)[metric.name] = metric.value(label, predicted, weight)
         in_order = self._settings.in_order
         return RoundMetrics(in_order(metrics.train), in_order(metrics.valid))
 
@@ -314,6 +314,12 @@ def _with_last_categories(reference: Batch, cardinalities: Sequence[int]) -> Bat
         label=np.append(reference.label, reference.label[:1]),
         weight=None if reference.weight is None else np.append(reference.weight, np.float32(1)),
     )
+
+
+def _label_and_weight(data: xgb.DMatrix) -> tuple[np.ndarray, np.ndarray | None]:
+    """Copies; no weight where every row weighs 1."""
+    weight = data.get_weight()
+    return data.get_label(), weight if weight.size else None
 
 
 def _parse_metrics(text: str) -> RoundMetrics:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from batchtrainingbooster.core.base_trainer import BaseTrainer
 
 _TRAINERS = {
-    "xgboost": XGBoostTrainer,
-    "catboost": CatBoostTrainer,
-    "lightgbm": LightGBMTrainer,
+    trainer.backend: trainer for trainer in (XGBoostTrainer, CatBoostTrainer, LightGBMTrainer)
 }
 
 

@@ -7,8 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 
+def _sigmoids(margins: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-margins)))
+
+
 def _sigmoid(margins: np.ndarray) -> np.ndarray:
-    positive = 1 / (1 + np.exp(-margins))
+    positive = _sigmoids(margins)
     return np.concatenate([1 - positive, positive], axis=1)
 
 
@@ -20,10 +24,6 @@ def _hinge(margins: np.ndarray) -> np.ndarray:
 def _softmax(margins: np.ndarray) -> np.ndarray:
     shifted = np.exp(margins - margins.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def _sigmoids(margins: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-margins)))
 
 
 CLASS_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -61,7 +61,7 @@ def expectations(margins: np.ndarray, link: str) -> np.ndarray:
     values = margins[:, 0].astype(np.float64)
     if link == "exp":
         return np.exp(values)
-    return 1 / (1 + np.exp(-values)) if link == "sigmoid" else values
+    return _sigmoids(values) if link == "sigmoid" else values
 
 
 def raw_predictions(margins: np.ndarray, link: str) -> np.ndarray:

@@ -109,7 +109,7 @@ def with_batches_of_groups(frame: DataFrame, places: np.ndarray, partitions: int
         .withColumn(
             "batch",
             F.when(F.col("number") == HELD_OUT, F.lit(VALIDATION)).otherwise(
-                F.lpad(F.col("number").cast("string"), 5, "0")
+                _name(F.col("number"))
             ),
         )
         .drop("number")
@@ -122,12 +122,12 @@ def _batch(rank: Column, strata: Sequence[Stratum], num_batches: int) -> Column:
     stratum = F.col("stratum")
     first_batch = _lookup([s.first_batch for s in strata], stratum)
     if not any(s.held_out for s in strata):
-        return _name(rank + first_batch, num_batches)
+        return _name(F.pmod(rank + first_batch, F.lit(num_batches)))
     held_out = _lookup([s.held_out for s in strata], stratum)
     rows = _lookup([s.rows for s in strata], stratum)
     before = _floor_divide(rank * held_out, rows)
     is_held_out = _floor_divide((rank + 1) * held_out, rows) > before
-    name = _name(rank - before + first_batch, num_batches)
+    name = _name(F.pmod(rank - before + first_batch, F.lit(num_batches)))
     return F.when(is_held_out, F.lit(VALIDATION)).otherwise(name)
 
 
@@ -136,8 +136,8 @@ def _floor_divide(a: Column, b: Column) -> Column:
     return F.call_function("div", a, b)
 
 
-def _name(number: Column, num_batches: int) -> Column:
-    return F.lpad(F.pmod(number, F.lit(num_batches)).cast("string"), 5, "0")
+def _name(batch: Column) -> Column:
+    return F.lpad(batch.cast("string"), 5, "0")
 
 
 def _lookup(values: Sequence[int], index: Column) -> Column:

@@ -125,9 +125,12 @@ class StagedSource:
         self, files: tuple[str, ...], n_rows: int
     ) -> tuple[list[np.ndarray], int, np.ndarray | None]:
         """Where the rows of each file go, the sum of their hashes modulo 2**64, and group sizes."""
-        hashes = [self._table(file, ["row_hash"])["row_hash"].to_numpy() for file in files]
-        ends = np.cumsum([len(own) for own in hashes])
-        every = np.concatenate(hashes)
+        names = ["row_hash", "group_hash"] if self._manifest.grouped else ["row_hash"]
+        hashes = [self._table(file, names) for file in files]
+        ends = np.cumsum([own.num_rows for own in hashes])
+        every, *queries = (
+            np.concatenate([own[name].to_numpy() for own in hashes]) for name in names
+        )
         del hashes
         if len(every) != n_rows:
             msg = (
@@ -136,12 +139,9 @@ class StagedSource:
             )
             raise StagingError(msg)
         group = None
-        if self._manifest.grouped:
-            queries = np.concatenate(
-                [self._table(file, ["group_hash"])["group_hash"].to_numpy() for file in files]
-            )
-            order = np.lexsort((every, queries))
-            starts = np.flatnonzero(np.diff(queries[order])) + 1
+        if queries:
+            order = np.lexsort((every, *queries))
+            starts = np.flatnonzero(np.diff(queries[0][order])) + 1
             group = np.diff(np.concatenate([[0], starts, [n_rows]]))
         else:
             order = np.argsort(every, kind="stable")
