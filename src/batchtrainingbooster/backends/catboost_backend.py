@@ -53,6 +53,8 @@ from batchtrainingbooster.backends.settings import (
     BoosterSettings,
     Problem,
     link_name,
+    names_or_numbers,
+    no_rounds,
     trial_batch,
 )
 from batchtrainingbooster.core.ports import Batch, RoundMetrics
@@ -258,8 +260,7 @@ class Backend:
             If no round was ever kept.
         """
         if self._model is None:
-            msg = "no round was kept; check eval_metric and the validation data"
-            raise BackendError(msg)
+            raise no_rounds()
         with temporary_file() as file:
             self._model.save_model(str(file))
             return file.read_bytes()
@@ -332,9 +333,7 @@ class Backend:
 
 def native_names(names: Sequence[str]) -> list[str]:
     """Column names for the native file: the user's own, or ``f0, f1, ...`` where some repeat."""
-    if len(set(names)) < len(names):
-        return [f"f{i}" for i in range(len(names))]
-    return list(names)
+    return names_or_numbers(names, lambda _: False)
 
 
 def version() -> str:

@@ -7,10 +7,16 @@ from typing import Any
 
 import attrs
 
-from batchtrainingbooster.backends.settings import WHERE, BoosterSettings, Vocabulary, parse
+from batchtrainingbooster.backends.settings import (
+    WHERE,
+    BoosterSettings,
+    Vocabulary,
+    known_objective,
+    parse,
+)
 from batchtrainingbooster.core.metrics import MetricNames
 from batchtrainingbooster.core.table import TargetKind
-from batchtrainingbooster.errors import ConfigError, did_you_mean
+from batchtrainingbooster.errors import ConfigError
 
 # Doubles, in several copies. Measured on 28 columns: 248 bytes a row with one output, 738 with
 # five, where the budget counts 322 and 842.
@@ -163,14 +169,7 @@ def target_kind(objective: str) -> TargetKind:
     ConfigError
         For objectives that are not supported.
     """
-    name = objective.partition(":")[0]
-    if name not in _OBJECTIVES:
-        msg = (
-            f"{WHERE}: objective: {objective!r} is not supported{did_you_mean(name, _OBJECTIVES)}; "
-            f"use one of {', '.join(_OBJECTIVES)}"
-        )
-        raise ConfigError(msg)
-    return _OBJECTIVES[name][0]
+    return known_objective(objective, objective.partition(":")[0], _OBJECTIVES)[0]
 
 
 def with_defaults(settings: BoosterSettings, kind: TargetKind) -> BoosterSettings:

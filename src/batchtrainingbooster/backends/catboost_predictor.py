@@ -6,19 +6,20 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import catboost
 import numpy as np
 from catboost import CatBoostError
 
 from batchtrainingbooster.backends.catboost_data import table_of
-from batchtrainingbooster.errors import BackendError, ConfigError
+from batchtrainingbooster.backends.prediction import BasePredictor, translating
 
 # Of CatBoost's notes on how a model came to be, those that differ from run to run, or pile up.
 _VOLATILE = ("model_guid", "train_finish_time", "training")
 
 
-class Predictor:
+class Predictor(BasePredictor):
     """A trained model, for prediction.
 
     Parameters
@@ -36,41 +37,20 @@ class Predictor:
         self._names = self.booster.feature_names_
         self._is_categorical = [i in categorical for i in range(len(self._names))]
 
-    def margins(self, features: np.ndarray) -> np.ndarray:
-        """Raw scores.
+    @property
+    def _n_columns(self) -> int:
+        return len(self._names)
 
-        Parameters
-        ----------
-        features : ndarray of shape (n_rows, n_columns), float32
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_outputs), float64
-        """
-        if not len(features):
-            return self.margins(np.zeros((1, len(self._names)), np.float32))[:0]
+    def _scores(self, features: np.ndarray) -> np.ndarray:
         cardinalities = [
             _power_of_two(features[:, i]) if categorical else 0
             for i, categorical in enumerate(self._is_categorical)
         ]
+        table = table_of(features, self._names, cardinalities)
         with translated("while predicting"):
-            scores = self.booster.predict(
-                table_of(features, self._names, cardinalities), prediction_type="RawFormulaVal"
-            )
-        return np.asarray(scores).reshape(len(features), -1)
+            return np.asarray(self.booster.predict(table, prediction_type="RawFormulaVal"))
 
-    def importance(self, kind: str) -> dict[str, float]:
-        """Importance by native feature name.
-
-        Raises
-        ------
-        ConfigError
-            If CatBoost has no such kind, or needs data for it.
-        """
-        if kind not in self.importance_kinds:
-            names = ", ".join(self.importance_kinds)
-            msg = f"importance kind: got {kind!r}, need one of {names}"
-            raise ConfigError(msg)
+    def _importance(self, kind: str) -> dict[str, float]:
         values = self.booster.get_feature_importance(type=kind)
         return dict(zip(self._names, map(float, values), strict=True))
 
@@ -102,13 +82,8 @@ def quiet() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def translated(when: str) -> Iterator[None]:
-    """Errors of CatBoost as a BackendError that says when."""
-    try:
-        yield
-    except CatBoostError as error:
-        # without the line of its source
-        text = re.sub(r"^\S+\.(cpp|h|pyx):\d+: ", "", str(error))
-        msg = f"CatBoost failed {when}: {text}"
-        raise BackendError(msg) from error
+def _without_source_line(error: Exception) -> str:
+    return re.sub(r"^\S+\.(cpp|h|pyx):\d+: ", "", str(error))
+
+
+translated = partial(translating, "CatBoost", CatBoostError, _without_source_line)

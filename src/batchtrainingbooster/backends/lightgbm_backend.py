@@ -37,6 +37,8 @@ from batchtrainingbooster.backends.settings import (
     BoosterSettings,
     Problem,
     link_name,
+    names_or_numbers,
+    no_rounds,
     refuse_other_num_class,
     trial_batch,
 )
@@ -179,8 +181,7 @@ class Backend:
             If no round was ever kept.
         """
         if self._booster is None:
-            msg = "no round was kept; check eval_metric and the validation data"
-            raise BackendError(msg)
+            raise no_rounds()
         return native(self._booster, -1)
 
     def _dataset(
@@ -208,10 +209,8 @@ class Backend:
         return data.construct()
 
     def _start_scores(self, data: lgb.Dataset) -> np.ndarray:
-        n_rows = len(data.get_label())
-        return np.tile(self._base, (n_rows, 1)) if len(self._base) > 1 else np.repeat(
-            self._base, n_rows
-        )  # fmt: skip
+        scores = np.tile(self._base, (len(data.get_label()), 1))
+        return scores if scores.shape[1] > 1 else scores[:, 0]
 
     def _add_base_scores(self, booster: lgb.Booster) -> None:
         """Put what the first visit started from into its first trees, as LightGBM does."""
@@ -308,10 +307,9 @@ def native_names(names: Sequence[str]) -> list[str]:
 
     LightGBM refuses names with characters of JSON, changes spaces, and refuses repeated ones.
     """
-    cannot = any(re.search(r'[\s"\[\]{}:,]', name) or not name.isprintable() for name in names)
-    if cannot or len(set(names)) < len(names):
-        return [f"f{i}" for i in range(len(names))]
-    return list(names)
+    return names_or_numbers(
+        names, lambda name: bool(re.search(r'[\s"\[\]{}:,]', name)) or not name.isprintable()
+    )
 
 
 def version() -> str:

@@ -10,15 +10,19 @@ import attrs
 
 from batchtrainingbooster.backends.custom import CustomMetric
 from batchtrainingbooster.backends.settings import (
+    EPSILON,
     WHERE,
     BoosterSettings,
     Problem,
     Vocabulary,
+    canonical,
+    known_objective,
+    logit,
     parse,
 )
 from batchtrainingbooster.core.metrics import MetricNames
 from batchtrainingbooster.core.table import TargetKind
-from batchtrainingbooster.errors import ConfigError, did_you_mean
+from batchtrainingbooster.errors import ConfigError
 
 # Margin, gradient and hessian of a row. Measured on 28 columns: 44 bytes a row with one output, 116
 # with five, where the budget counts 204 and 252.
@@ -157,14 +161,14 @@ NAMES = (
 
 def parse_settings(config_model: Mapping[str, Any]) -> BoosterSettings:
     """``config_model`` in canonical spelling; see ``settings.parse``."""
-    params = {_ALIASES.get(key, key): value for key, value in config_model.items()}
+    params = canonical(config_model, _ALIASES)
     problems = []
     if params.get("boosting", "gbdt") not in ("gbdt", "gbrt", "goss"):
         problems.append(
             f"boosting: got {params['boosting']!r}; only 'gbdt' models can be cut back exactly to "
             "their best round"
         )
-    settings = parse(config_model, _VOCABULARY, problems)
+    settings = parse(params, _VOCABULARY, problems)
     metrics: list[str | CustomMetric] = []
     at: list[int] = []
     for metric in settings.metrics:
@@ -194,14 +198,7 @@ def target_kind(objective: str) -> TargetKind:
     ConfigError
         For objectives that are not supported.
     """
-    if objective not in _OBJECTIVES:
-        hint = did_you_mean(objective, _OBJECTIVES)
-        msg = (
-            f"{WHERE}: objective: {objective!r} is not supported{hint}; "
-            f"use one of {', '.join(_OBJECTIVES)}"
-        )
-        raise ConfigError(msg)
-    return _OBJECTIVES[objective][0]
+    return known_objective(objective, objective, _OBJECTIVES)[0]
 
 
 def with_defaults(settings: BoosterSettings, kind: TargetKind) -> BoosterSettings:
@@ -241,22 +238,17 @@ def base_scores(settings: BoosterSettings, problem: Problem) -> list[float]:
     if is_off or kind is _RANKING or not isinstance(objective, str):
         return [0.0] * problem.n_outputs
     if objective == "multiclass":
-        return [math.log(max(share, 1e-6)) for share in problem.class_shares]
+        return problem.log_shares
     if objective == "multiclassova":
-        return [_logit(share) for share in problem.class_shares]
+        return [logit(share) for share in problem.class_shares]
     if kind is _BINARY:
-        return [_logit(problem.class_shares[1])]
+        return [logit(problem.class_shares[1])]
     if objective == "cross_entropy":
-        return [_logit(problem.mean)]
+        return [logit(problem.mean)]
     if objective in ("poisson", "gamma", "tweedie"):
-        return [math.log(max(problem.mean, 1e-6))]
+        return [math.log(max(problem.mean, EPSILON))]
     if objective in ("regression_l1", "mape"):
         return [problem.quantile(0.5)]
     if objective == "quantile":
         return [problem.quantile(float(settings.params.get("alpha", 0.9)))]
     return [problem.mean]
-
-
-def _logit(share: float) -> float:
-    share = min(max(share, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share))

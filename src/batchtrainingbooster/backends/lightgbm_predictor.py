@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
 import lightgbm as lgb
 import numpy as np
 
-from batchtrainingbooster.errors import BackendError, ConfigError
+from batchtrainingbooster.backends.prediction import BasePredictor, translating
 
 
-class Predictor:
+class Predictor(BasePredictor):
     """A trained model, for prediction.
 
     Parameters
@@ -26,35 +25,15 @@ class Predictor:
         with translated("while loading the model"):
             self.booster = loaded(native)
 
-    def margins(self, features: np.ndarray) -> np.ndarray:
-        """Raw scores.
+    @property
+    def _n_columns(self) -> int:
+        return int(self.booster.num_feature())
 
-        Parameters
-        ----------
-        features : ndarray of shape (n_rows, n_columns), float32
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_outputs), float64
-        """
-        if not len(features):
-            return self.margins(np.zeros((1, self.booster.num_feature()), np.float32))[:0]
+    def _scores(self, features: np.ndarray) -> np.ndarray:
         with translated("while predicting"):
-            scores = self.booster.predict(features, raw_score=True)
-        return np.asarray(scores).reshape(len(features), -1)
+            return np.asarray(self.booster.predict(features, raw_score=True))
 
-    def importance(self, kind: str) -> dict[str, float]:
-        """Importance by native feature name.
-
-        Raises
-        ------
-        ConfigError
-            If LightGBM has no such kind.
-        """
-        if kind not in self.importance_kinds:
-            names = ", ".join(self.importance_kinds)
-            msg = f"importance kind: got {kind!r}, need one of {names}"
-            raise ConfigError(msg)
+    def _importance(self, kind: str) -> dict[str, float]:
         values = self.booster.feature_importance(kind).tolist()
         return dict(zip(self.booster.feature_name(), map(float, values), strict=True))
 
@@ -69,11 +48,4 @@ def native(booster: lgb.Booster, n_rounds: int) -> bytes:
     return str(booster.model_to_string(num_iteration=n_rounds)).encode()
 
 
-@contextmanager
-def translated(when: str) -> Iterator[None]:
-    """Errors of LightGBM as a BackendError that says when."""
-    try:
-        yield
-    except lgb.basic.LightGBMError as error:
-        msg = f"LightGBM failed {when}: {error}"
-        raise BackendError(msg) from error
+translated = partial(translating, "LightGBM", lgb.basic.LightGBMError, str)

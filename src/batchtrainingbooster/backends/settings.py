@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 import numpy as np
@@ -12,9 +13,14 @@ from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective
 from batchtrainingbooster.core.parsing import strict
 from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import TargetKind
-from batchtrainingbooster.errors import ConfigError
+from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
+
+T = TypeVar("T")
 
 WHERE = "config_model"
+
+# The least share of a class, or mean under a log link, that an intercept is made of.
+EPSILON = 1e-6
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +112,11 @@ class Problem:
     def n_outputs(self) -> int:
         """Margins for each row."""
         return len(self.class_shares) if self.kind is TargetKind.MULTICLASS else 1
+
+    @property
+    def log_shares(self) -> list[float]:
+        """Margins of the classes' shares under a softmax; finite for a class without weight too."""
+        return [math.log(max(share, EPSILON)) for share in self.class_shares]
 
     def quantile(self, q: float) -> float:
         """Quantile of a regression target, to the nearest percentile."""
@@ -228,6 +239,65 @@ def canonical(config: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str
             raise ConfigError(msg)
         result[name], spelled[name] = value, key
     return result
+
+
+def clipped(share: float) -> float:
+    """A share whose logit is finite."""
+    return min(max(share, EPSILON), 1 - EPSILON)
+
+
+def logit(share: float) -> float:
+    """Margin of a share under a sigmoid."""
+    share = clipped(share)
+    return math.log(share / (1 - share))
+
+
+def known_objective(given: str, name: str, known: Mapping[str, T]) -> T:
+    """What a table says of an objective.
+
+    Parameters
+    ----------
+    given : str
+        The objective as the user spelled it.
+    name : str
+        The same without arguments.
+    known : Mapping by name
+
+    Raises
+    ------
+    ConfigError
+        If it is not in the table.
+    """
+    if name in known:
+        return known[name]
+    msg = (
+        f"{WHERE}: objective: {given!r} is not supported{did_you_mean(name, known)}; "
+        f"use one of {', '.join(known)}"
+    )
+    raise ConfigError(msg)
+
+
+def names_or_numbers(names: Sequence[str], refused: Callable[[str], bool]) -> list[str]:
+    """Column names for a native file: the user's own, or ``f0, f1, ...``.
+
+    Parameters
+    ----------
+    names : sequence of str
+    refused : callable
+        Whether the library refuses or changes a name; all refuse repeated ones.
+    """
+    if any(map(refused, names)) or len(set(names)) < len(names):
+        return [f"f{i}" for i in range(len(names))]
+    return list(names)
+
+
+def no_rounds() -> BackendError:
+    """For a model that is asked for, and has none."""
+    msg = (
+        "no round was kept: no visit had a validation metric that is a number, or anything to "
+        "learn; check eval_metric and the data"
+    )
+    return BackendError(msg)
 
 
 def refuse_other_num_class(settings: BoosterSettings, problem: Problem) -> None:

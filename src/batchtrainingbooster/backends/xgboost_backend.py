@@ -21,6 +21,8 @@ from batchtrainingbooster.backends.settings import (
     BoosterSettings,
     Problem,
     link_name,
+    names_or_numbers,
+    no_rounds,
     refuse_other_num_class,
     trial_batch,
 )
@@ -206,11 +208,7 @@ class Backend:
             If no round was ever kept.
         """
         if self._booster is None:
-            msg = (
-                "no round was kept: the validation metric was never a number; "
-                "check eval_metric and the validation data"
-            )
-            raise BackendError(msg)
+            raise no_rounds()
         return bytes(self._booster.save_raw("ubj"))
 
     def _renew_updaters(self, booster: xgb.Booster) -> None:
@@ -295,9 +293,7 @@ def native_names(names: Sequence[str]) -> list[str]:
 
     XGBoost refuses names with ``[``, ``]`` or ``<``, and repeated ones.
     """
-    if any(set(name) & set("[]<") for name in names) or len(set(names)) < len(names):
-        return [f"f{i}" for i in range(len(names))]
-    return list(names)
+    return names_or_numbers(names, lambda name: not set(name).isdisjoint("[]<"))
 
 
 def _with_last_categories(reference: Batch, cardinalities: Sequence[int]) -> Batch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,13 @@ import numpy as np
 
 from batchtrainingbooster.backends.custom import CustomObjective
 from batchtrainingbooster.backends.settings import (
+    EPSILON,
     WHERE,
     BoosterSettings,
     Problem,
     Vocabulary,
+    clipped,
+    logit,
     parse,
 )
 from batchtrainingbooster.core.metrics import MetricNames
@@ -195,16 +197,16 @@ def base_score(settings: BoosterSettings, problem: Problem) -> float | list[floa
         return 0.5 if problem.kind is TargetKind.BINARY else 0.0
     if objective.startswith("multi:"):
         # In the margin space, where softmax takes it back to the class shares.
-        return [math.log(max(share, 1e-6)) for share in problem.class_shares]
+        return problem.log_shares
     if problem.class_shares:
-        share = min(max(problem.class_shares[1], 1e-6), 1 - 1e-6)
+        share = problem.class_shares[1]
         if objective == "binary:logitraw":
-            return math.log(share / (1 - share))
-        return 0.5 if objective == "binary:hinge" else share
+            return logit(share)
+        return 0.5 if objective == "binary:hinge" else clipped(share)
     if objective == "reg:absoluteerror":
         return problem.quantile(0.5)
     if objective == "reg:quantileerror":
         return problem.quantile(settings.params.get("quantile_alpha", 0.5))
     if objective.startswith("rank:"):
         return 0.0
-    return max(problem.mean, 1e-6) if objective in _LOG_LINK else problem.mean
+    return max(problem.mean, EPSILON) if objective in _LOG_LINK else problem.mean
