@@ -24,6 +24,7 @@ def plan(**changes):
     )
     return RunPlan(
         **{
+            "strategy": "incremental",
             "num_epochs": 1,
             "rounds_per_visit": 2,
             "early_stopping_rounds": None,
@@ -153,6 +154,27 @@ def test_batches_are_visited_in_the_order_of_each_epoch():
     assert [row.batch for row in state.history] == [b for b in expected for _ in range(2)]
     assert [batch for batch, _ in backend.rounds] == [b for b in expected for _ in range(2)]
     assert [row.epoch for row in state.history] == [0] * 8 + [1] * 8 + [2] * 8
+
+
+def test_external_memory_is_one_visit_an_epoch_on_one_dataset():
+    state, backend, source = run(
+        [6, 5, 4, 3, 7, 7], 4, num_epochs=3, strategy="external_memory", seed=7
+    )
+    assert source.read == [0, 1, 2, 3]
+    assert backend.calls == [
+        "start", "external_dataset", "boost", "boost", "boost", "truncate", "closed"
+    ]  # fmt: skip
+    assert [batch for batch, _ in backend.rounds] == ["all"] * 4
+    assert [(row.visit, row.epoch, row.batch) for row in state.history] == [
+        (visit, visit, None) for visit in range(3) for _ in range(2)
+    ]
+    assert state.stop_reason is StopReason.COMPLETED
+
+
+def test_a_visit_to_all_batches_says_so(caplog):
+    with caplog.at_level(logging.INFO):
+        run([2, 1], 3, strategy="external_memory")
+    assert "Visit 1 (epoch 1, all batches): learning rate 0.1" in caplog.text
 
 
 def test_rates_follow_visits_or_rounds():

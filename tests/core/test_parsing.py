@@ -63,6 +63,7 @@ def test_defaults_are_those_that_the_documentation_names():
         "num_batches": None,
         "memory_budget": None,
         "num_epochs": 1,
+        "strategy": "incremental",
         "seed": 42,
         "max_patience": 5,
         "min_delta": 0.0,
@@ -119,7 +120,7 @@ WRONG_TYPES = {
     ("maximize", "allow_precision_loss", "show_learning_curve"): [0, 1, "yes", 1.0],
     ("weight_column", "group_column", "staging_dir", "run_dir"): [1, True, b"x", ["x"]],
     ("feature_columns", "categorical_columns"): ["a", [1], {"a": 1}, {"a"}, [None]],
-    ("class_weight", "warm_restart", "categorical_encoding"): [
+    ("class_weight", "warm_restart", "categorical_encoding", "strategy"): [
         True,
         1,
         "other",
@@ -134,6 +135,7 @@ WRONG_TYPES = {
         "min_delta",
         "warm_restart",
         "categorical_encoding",
+        "strategy",
         "allow_precision_loss",
     ): [None],
 }

@@ -1,6 +1,7 @@
 """A booster whose validation metric follows a script, and batches that count their readings."""
 
 import weakref
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -47,6 +48,14 @@ class ToyBackend:
         self.alive.add(dataset)
         self.most_alive = max(self.most_alive, len(self.alive))
         return dataset
+
+    @contextmanager
+    def external_dataset(self, source):
+        self.calls.append("external_dataset")
+        for number in range(source.num_batches):
+            source.batch(number)
+        yield ToyDataset("all")
+        self.calls.append("closed")
 
     def boost(self, dataset, learning_rates, after_round):
         self.calls.append("boost")

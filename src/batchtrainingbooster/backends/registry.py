@@ -13,6 +13,9 @@ BACKENDS = {
     "lightgbm": "batchtrainingbooster.backends.lightgbm_backend",
 }
 
+# Those that can train on more rows than memory holds, every tree on all of them.
+EXTERNAL_MEMORY = ("xgboost",)
+
 
 def load_backend(name: str) -> ModuleType:
     """The module that adapts the booster called ``name``.

@@ -97,6 +97,8 @@ class Problem:
     seed : int
     initial_model : bytes, optional
         The model to continue, in native format.
+    external_memory : bool
+        Whether all batches make one dataset on disk.
     """
 
     kind: TargetKind
@@ -107,6 +109,7 @@ class Problem:
     cardinalities: tuple[int, ...]
     seed: int
     initial_model: bytes | None = None
+    external_memory: bool = False
 
     @property
     def n_outputs(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from batchtrainingbooster.backends.settings import (
     refuse_other_num_class,
     trial_batch,
 )
+from batchtrainingbooster.backends.xgboost_external import on_disk, refuse_external
 from batchtrainingbooster.backends.xgboost_parameters import (
     BYTES_PER_OUTPUT,
     CLASS_WEIGHT_KEYS,
@@ -40,8 +42,9 @@ from batchtrainingbooster.backends.xgboost_parameters import (
     with_defaults,
 )
 from batchtrainingbooster.backends.xgboost_predictor import Predictor, first_lines, translated
-from batchtrainingbooster.core.ports import Batch, RoundMetrics
+from batchtrainingbooster.core.ports import Batch, BatchSource, RoundMetrics
 from batchtrainingbooster.core.table import TargetKind
+from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.errors import BackendError, ConfigError, did_you_mean
 
 NAME = "xgboost"
@@ -81,6 +84,8 @@ class Backend:
     def __init__(self, settings: BoosterSettings, problem: Problem) -> None:
         self._settings = settings
         self._problem = problem
+        if problem.external_memory:
+            refuse_external(settings, problem)
         self._params = self._native_params()
         self._check_params()
         self._booster: xgb.Booster | None = None
@@ -134,6 +139,10 @@ class Backend:
                 **fields,
             )
 
+    def external_dataset(self, source: BatchSource) -> AbstractContextManager[xgb.DMatrix]:
+        """All batches, quantised with the common cuts, on disk for as long as the block lasts."""
+        return on_disk(source, self._reference, self._columns, self._params.get("max_bin"))
+
     def boost(
         self,
         dataset: xgb.DMatrix,
@@ -148,6 +157,9 @@ class Backend:
             if self._booster is None:
                 self._booster = xgb.Booster(self._params, cache=[d for d, _ in evaluated])
             self._renew_updaters(self._booster)
+            with timed("scoring of the trees so far"):
+                # XGBoost keeps the margins; the first round would compute them otherwise.
+                self._booster.predict(dataset, output_margin=True)
             rate = None
             for wanted in learning_rates:
                 if wanted != rate:
@@ -160,7 +172,9 @@ class Backend:
                 # one must not be made where this one was.
                 if self._problem.kind is TargetKind.RANKING:
                     self._last_dataset = dataset
-                if not after_round(self._evaluate(self._booster, evaluated, round_number)):
+                with timed("evaluation"):
+                    metrics = self._evaluate(self._booster, evaluated, round_number)
+                if not after_round(metrics):
                     break
 
     def _update(self, booster: xgb.Booster, dataset: xgb.DMatrix, round_number: int) -> None:

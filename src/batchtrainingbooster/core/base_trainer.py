@@ -15,6 +15,7 @@ from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.loop import run_visits
 from batchtrainingbooster.core.preparation import prepare
 from batchtrainingbooster.core.request import parse_request
+from batchtrainingbooster.core.timing import measured, timed
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest
 from batchtrainingbooster.data.reader import StagedSource
@@ -29,11 +30,21 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Timings:
-    """Seconds that the stages of a run took."""
+    """Seconds that a run took.
+
+    Attributes
+    ----------
+    staging, training, total : float
+    by_stage : dict of str to float
+        The same in parts: ``profiling``, ``writing``, ``verification``, ``reading``, ``dataset
+        construction``, ``boosting``, ``saving``, and, for boosters that tell them apart,
+        ``scoring of the trees so far`` and ``evaluation``; else those are part of ``boosting``.
+    """
 
     staging: float
     training: float
     total: float
+    by_stage: dict[str, float]
 
 
 class BaseTrainer:
@@ -132,16 +143,20 @@ class BaseTrainer:
         """
         start = time.perf_counter()
         request = parse_request(self.backend, config_model, config_training, config_lr_scheduler)
-        prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
-        with _staging_folder(request.config, train_dataframe) as folder:
-            manifest = stage(prepared.job, folder)
-            staged = time.perf_counter()
-            source = StagedSource(folder, manifest, prepared.class_weights)
-            plan = prepared.plan(source.num_batches)
-            state = run_visits(plan, source, prepared.booster)
-        model = prepared.model(state)
+        with measured() as by_stage:
+            with timed("profiling"):
+                prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
+            with _staging_folder(request.config, train_dataframe) as folder:
+                manifest = stage(prepared.job, folder)
+                staged = time.perf_counter()
+                source = StagedSource(folder, manifest, prepared.class_weights)
+                plan = prepared.plan(source.num_batches)
+                state = run_visits(plan, source, prepared.booster)
+            with timed("saving"):
+                model = prepared.model(state)
         end = time.perf_counter()
-        self._fitted = model, Timings(staged - start, end - staged, end - start), manifest
+        timings = Timings(staged - start, end - staged, end - start, by_stage)
+        self._fitted = model, timings, manifest
         if request.config.show_learning_curve:
             show_figure(model.plot_learning_curve(), request.config.run_dir)
         return model

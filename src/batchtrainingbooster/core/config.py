@@ -10,6 +10,7 @@ import attrs
 from batchtrainingbooster.core.batching import MAX_NUM_BATCHES
 
 Label = str | int | float | bool
+Strategy = Literal["incremental", "external_memory"]
 
 
 def _at_least(minimum: float, maximum: float = float("inf")) -> Any:
@@ -62,6 +63,10 @@ class TrainingConfig:
         ``"4GB"`` is accepted.
     num_epochs : int
         Passes over all batches; their order is drawn anew for each.
+    strategy : {"incremental", "external_memory"}
+        ``"incremental"`` visits one batch after the other; ``"external_memory"`` keeps all of them
+        on disk and lets every tree see every row: one visit an epoch, each round as many times
+        dearer as there are batches. XGBoost alone has it.
     seed : int
         Decides the batches, their order, and the booster's own sampling.
     max_patience : int
@@ -105,6 +110,7 @@ class TrainingConfig:
     num_batches: int | None = attrs.field(default=None, validator=_at_least(1, MAX_NUM_BATCHES))
     memory_budget: int | None = attrs.field(default=None, validator=_at_least(1))
     num_epochs: int = attrs.field(default=1, validator=_at_least(1))
+    strategy: Strategy = "incremental"
     seed: int = attrs.field(default=42, validator=_at_least(0))
     max_patience: int = attrs.field(default=5, validator=_at_least(1))
     min_delta: float = attrs.field(default=0.0, validator=_at_least(0, sys.float_info.max))

@@ -19,8 +19,10 @@ class Row:
 
     Attributes
     ----------
-    visit, batch, epoch : int
+    visit, epoch : int
         Where the run was; from 0.
+    batch : int, optional
+        From 0; None where the round saw all batches.
     round : int
         Rounds before this one in the whole run, those dropped since included.
     n_rounds : int
@@ -35,7 +37,7 @@ class Row:
     """
 
     visit: int
-    batch: int
+    batch: int | None
     epoch: int
     round: int
     n_rounds: int

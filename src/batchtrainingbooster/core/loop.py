@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import attrs
 
+from batchtrainingbooster.core.config import Strategy
 from batchtrainingbooster.core.history import History, Row
 from batchtrainingbooster.core.ports import Backend, BatchSource, RoundMetrics
 from batchtrainingbooster.core.schedules import Schedule
 from batchtrainingbooster.core.stopping import Best, Patience, StopReason
-from batchtrainingbooster.core.visits import Visit, visit_at
+from batchtrainingbooster.core.timing import timed
+from batchtrainingbooster.core.visits import Visit, visit_at, visits_per_epoch
 from batchtrainingbooster.errors import BackendError
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 class RunPlan:
     """What a run does, decided before its first visit."""
 
+    strategy: Strategy
     num_epochs: int
     rounds_per_visit: int
     early_stopping_rounds: int | None
@@ -42,6 +45,16 @@ class RunPlan:
     schedule: Schedule
     patience: Patience
     warm_restart: Literal["best", "last"]
+
+    def visit(self, number: int, num_batches: int) -> Visit:
+        """The visit with this number."""
+        if self.strategy == "external_memory":
+            return Visit(number, epoch=number, batch=None)
+        return visit_at(number, self.seed, num_batches)
+
+    def num_visits(self, num_batches: int) -> int:
+        """How many there are, if nothing stops the run."""
+        return self.num_epochs * visits_per_epoch(self.strategy, num_batches)
 
 
 @attrs.frozen(kw_only=True)
@@ -80,10 +93,12 @@ class RunState:
 
 def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState:
     """Train batch after batch; the model is left in ``backend``, cut at its best round."""
-    validation = source.validation()
+    with timed("reading"):
+        reference, validation = source.reference(), source.validation()
     has_validation = validation is not None
-    backend.start(source.reference(), validation)
-    del validation
+    with timed("dataset construction"):
+        backend.start(reference, validation)
+    del reference, validation
     state = RunState(initial_rounds=backend.n_rounds)
     if has_validation and backend.n_rounds:
         # An earlier model is the one to beat.
@@ -91,23 +106,45 @@ def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState
         if plan.patience.improves(value, None):
             state = attrs.evolve(state, best=Best(value, None, None, backend.n_rounds))
         logger.info("The earlier model's validation metric: %.6g", value)
-    num_visits = plan.num_epochs * source.num_batches
-    while state.stop_reason is None:
-        visit = visit_at(state.visit, plan.seed, source.num_batches)
-        with _failing_at(visit):
-            dataset = backend.dataset(source.batch(visit.batch))
-            rows, visit_best = _train(plan, state, visit, dataset, backend)
-            del dataset
-            state = _decide(plan, state, visit, rows, visit_best, backend)
-        if has_validation and plan.patience.is_exhausted(state.visits_without_improvement):
-            state = attrs.evolve(state, stop_reason=StopReason.PATIENCE)
-        elif state.visit == num_visits:
-            state = attrs.evolve(state, stop_reason=StopReason.COMPLETED)
+    with _datasets(plan, source, backend) as dataset_of:
+        while state.stop_reason is None:
+            visit = plan.visit(state.visit, source.num_batches)
+            with _failing_at(visit):
+                dataset = dataset_of(visit.batch)
+                rows, visit_best = _train(plan, state, visit, dataset, backend)
+                del dataset
+                state = _decide(plan, state, visit, rows, visit_best, backend)
+            if has_validation and plan.patience.is_exhausted(state.visits_without_improvement):
+                state = attrs.evolve(state, stop_reason=StopReason.PATIENCE)
+            elif state.visit == plan.num_visits(source.num_batches):
+                state = attrs.evolve(state, stop_reason=StopReason.COMPLETED)
     if state.best is not None:
         state = _cut(state, state.best.n_rounds, backend)
     outcome = _say(state, has_validation=has_validation)
     logger.info("Run ended (%s) after %d visits; %s", state.stop_reason, state.visit, outcome)
     return state
+
+
+@contextmanager
+def _datasets(
+    plan: RunPlan, source: BatchSource, backend: Backend
+) -> Iterator[Callable[[int | None], object]]:
+    """What gives the dataset of a batch, or, for None, that of all batches."""
+    whole: object = None
+    with ExitStack() as stack:
+        if plan.strategy == "external_memory":
+            with timed("dataset construction"):
+                whole = stack.enter_context(backend.external_dataset(source))
+
+        def dataset_of(batch: int | None) -> object:
+            if batch is None:
+                return whole
+            with timed("reading"):
+                rows = source.batch(batch)
+            with timed("dataset construction"):
+                return backend.dataset(rows)
+
+        yield dataset_of
 
 
 @contextmanager
@@ -155,7 +192,8 @@ def _train(
         without_gain = row.n_rounds - (best.n_rounds if best else first_n_rounds)
         return not plan.early_stopping_rounds or without_gain < plan.early_stopping_rounds
 
-    backend.boost(dataset, rates, record)
+    with timed("boosting"):
+        backend.boost(dataset, rates, record)
     return rows, best
 
 

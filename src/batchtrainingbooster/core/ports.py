@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
@@ -47,6 +49,11 @@ class BatchSource(Protocol):
         """How many there are."""
         ...
 
+    @property
+    def scratch(self) -> Path:
+        """Local folder with room for a copy of them."""
+        ...
+
     def batch(self, number: int) -> Batch:
         """One batch."""
         ...
@@ -78,6 +85,10 @@ class Backend(Protocol):
 
     def dataset(self, batch: Batch) -> Any:
         """The booster's own dataset of a batch."""
+        ...
+
+    def external_dataset(self, source: BatchSource) -> AbstractContextManager[Any]:
+        """The booster's own dataset of all batches, on disk; only where the booster has such."""
         ...
 
     def boost(

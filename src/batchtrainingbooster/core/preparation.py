@@ -45,6 +45,7 @@ class Prepared:
         """What the loop will do with this many batches."""
         config = self.request.config
         return RunPlan(
+            strategy=config.strategy,
             num_epochs=config.num_epochs,
             rounds_per_visit=self.settings.n_estimators,
             early_stopping_rounds=self.settings.early_stopping_rounds,
@@ -294,6 +295,7 @@ def _problem(
         "column_names": schema.column_names,
         "cardinalities": cardinalities,
         "seed": seed,
+        "external_memory": request.config.strategy == "external_memory",
         "initial_model": earlier.native if earlier else None,
     }
     # Rounded to float32: sums of floats depend on the partitioning in their last bits.

@@ -9,13 +9,14 @@ from typing import Any
 import attrs
 
 from batchtrainingbooster.backends.custom import CUSTOM_PREFIX, CustomMetric
-from batchtrainingbooster.backends.registry import load_backend
+from batchtrainingbooster.backends.registry import EXTERNAL_MEMORY, load_backend
 from batchtrainingbooster.backends.settings import BoosterSettings
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.metrics import is_maximized
 from batchtrainingbooster.core.parsing import copy_of, parse_schedule, parse_training
 from batchtrainingbooster.core.schedules import Schedule
 from batchtrainingbooster.core.table import TargetKind
+from batchtrainingbooster.core.visits import visits_per_epoch
 from batchtrainingbooster.errors import ConfigError
 from batchtrainingbooster.model.boosted_model import BoostedModel
 
@@ -51,7 +52,7 @@ class Request:
             self.config_lr_scheduler,
             self.settings.learning_rate,
             self.backend.DEFAULT_LEARNING_RATE,
-            self.config.num_epochs * num_batches,
+            self.config.num_epochs * visits_per_epoch(self.config.strategy, num_batches),
             self.settings.n_estimators,
         )
 
@@ -78,6 +79,7 @@ def parse_request(
             "boosters do not agree on what the weight of a row in a query is"
         )
         raise ConfigError(msg)
+    _check_strategy(backend_name, config)
     earlier = _earlier_model(backend_name, config.init_model)
     if earlier is not None:
         settings = _continued(settings, earlier.info.objective)
@@ -100,6 +102,23 @@ def parse_request(
     )
     request.schedule(num_batches=1).learning_rate(0, ())
     return request
+
+
+def _check_strategy(backend_name: str, config: TrainingConfig) -> None:
+    """Refuse external memory for a booster that has none.
+
+    Raises
+    ------
+    ConfigError
+        Naming the one that has.
+    """
+    if config.strategy == "external_memory" and backend_name not in EXTERNAL_MEMORY:
+        able = " and ".join(EXTERNAL_MEMORY)
+        msg = (
+            f"config_training: strategy: 'external_memory': {backend_name} has no external memory; "
+            f"{able} has, or use 'incremental'"
+        )
+        raise ConfigError(msg)
 
 
 def maximize(backend: Any, settings: BoosterSettings, config: TrainingConfig) -> bool:

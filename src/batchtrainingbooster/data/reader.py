@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +43,11 @@ class StagedSource:
     def num_batches(self) -> int:
         """How many there are."""
         return len(self._manifest.batches)
+
+    @property
+    def scratch(self) -> Path:
+        """Local folder with room for a copy of them: their own, if it is local."""
+        return self._folder.local_path or Path(tempfile.gettempdir())
 
     def batch(self, number: int) -> Batch:
         """One batch.

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from batchtrainingbooster.core.batching import Stratum
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.table import FeatureKind, TableSchema
+from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.data.assign import (
     num_partitions,
     with_batches,
@@ -106,13 +107,15 @@ def write_frame(
         options[f"parquet.enable.dictionary#f{i}"] = "true"
     path = f"{folder.uri}/{name}"
     unpacked = assigned.select(*_unpacked(job), "batch")
-    unpacked.write.options(**options).partitionBy("batch").parquet(path)
+    with timed("writing"):
+        unpacked.write.options(**options).partitionBy("batch").parquet(path)
     files: dict[str, list[str]] = {}
     for file in folder.names():
         if file.startswith(f"{name}/") and file.endswith(".parquet"):
             batch = file.split("/")[1].removeprefix("batch=")
             files.setdefault(batch, []).append(file)
-    return _count(job, source.frame, path, files)
+    with timed("verification"):
+        return _count(job, source.frame, path, files)
 
 
 def _packed(job: StagingJob, source: Source) -> list[Column]:

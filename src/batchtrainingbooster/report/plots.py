@@ -58,7 +58,7 @@ def learning_curve(history: History, metric: str, best: Best | None) -> Figure:
     for row in starts:
         for axes in (upper, lower):
             axes.axvline(row.round + 0.5, color="#888888", linewidth=0.6, linestyle=":")
-        if len(starts) <= 30:
+        if len(starts) <= 30 and row.batch is not None:
             upper.annotate(
                 f"batch {row.batch + 1}", (row.round + 0.5, 1), (2, -2), fontsize=7,
                 color="#666666",
