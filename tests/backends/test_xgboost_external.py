@@ -147,5 +147,5 @@ def test_an_earlier_model_is_refused():
     earlier = started("xgboost")
     boost(earlier, rows(N), [0.3])
     own = problem(external_memory=True, initial_model=earlier.to_bytes())
-    with pytest.raises(ConfigError, match="init_model: .* 'incremental'"):
+    with pytest.raises(ConfigError, match=r"init_model: .* 'incremental'"):
         started("xgboost", {}, own)

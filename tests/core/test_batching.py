@@ -8,7 +8,8 @@ from batchtrainingbooster.core.batching import (
     OVERHEAD_BYTES,
     RowMemory,
     Stratum,
-    assign,
+    deal,
+    lay,
     num_batches_for,
     plan_strata,
 )
@@ -43,28 +44,37 @@ def test_ranks_are_assigned_as_planned(counts, num_batches, fraction):
     except ConfigError:
         return
     for s in strata:
-        found = assign(np.arange(s.rows), s, num_batches) if s.rows else np.empty(0)
-        assert (found == -1).sum() == s.held_out
-        assert [(found == b).sum() for b in range(num_batches)] == s.batch_counts(num_batches)
+        ranks = np.arange(s.rows)
+        dealt = deal(ranks, s, num_batches) if s.rows else np.empty(0)
+        laid, offset, size = lay(ranks, s, num_batches)
+        for found in (dealt, laid):
+            assert (found == -1).sum() == s.held_out
+            assert [(found == b).sum() for b in range(num_batches)] == s.batch_counts(num_batches)
+        for b in range(num_batches):
+            own = laid == b
+            assert offset[own].tolist() == list(range(own.sum()))
+            assert set(size[own].tolist()) <= {own.sum()}
 
 
 def test_plan_and_assignment_by_hand():
     strata = plan_strata([7, 0, 5], 3, 0.4)
     assert strata == [Stratum(7, 3, 0), Stratum(0, 0, 1), Stratum(5, 2, 1)]
     assert [s.batch_counts(3) for s in strata] == [[2, 1, 1], [0, 0, 0], [1, 1, 1]]
-    assert assign(np.arange(7), strata[0], 3).tolist() == [0, 1, -1, 2, -1, 0, -1]
-    assert assign(np.arange(5), strata[2], 3).tolist() == [1, 2, -1, 0, -1]
+    assert deal(np.arange(7), strata[0], 3).tolist() == [0, 1, -1, 2, -1, 0, -1]
+    assert deal(np.arange(5), strata[2], 3).tolist() == [1, 2, -1, 0, -1]
+    assert lay(np.arange(7), strata[0], 3)[0].tolist() == [-1, -1, -1, 0, 0, 1, 2]
+    assert lay(np.arange(5), strata[2], 3)[0].tolist() == [-1, -1, 1, 2, 0]
 
 
 def test_assignment_of_a_row_does_not_depend_on_those_beside_it():
     (stratum,) = plan_strata([50], 4, 0.3)
-    whole = assign(np.arange(50), stratum, 4)
-    assert [int(assign(np.array([rank]), stratum, 4)[0]) for rank in range(50)] == whole.tolist()
+    whole = deal(np.arange(50), stratum, 4)
+    assert [int(deal(np.array([rank]), stratum, 4)[0]) for rank in range(50)] == whole.tolist()
 
 
 def test_held_out_rows_are_spaced_evenly():
     (stratum,) = plan_strata([100], 2, 0.25)
-    found = np.flatnonzero(assign(np.arange(100), stratum, 2) == -1)
+    found = np.flatnonzero(deal(np.arange(100), stratum, 2) == -1)
     assert set(np.diff(found)) == {4}
 
 

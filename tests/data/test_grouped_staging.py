@@ -149,6 +149,20 @@ def test_batches_do_not_depend_on_order_or_partitioning(spark, tmp_path, monkeyp
     assert_same(parts_of(source), parts_of(scattered))
 
 
+def test_queries_are_whole_where_most_are_not_ranked(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr("batchtrainingbooster.core.batching._REFERENCE_ROWS", 100)
+    monkeypatch.setattr("batchtrainingbooster.core.batching._REFERENCE_BYTES", 1)
+    frame = frame_of(spark, n_queries=200)
+    settings = {"num_batches": 3, "validation_fraction": 0.2}
+    source, manifest = stage_to(tmp_path / "s", frame.coalesce(1), **settings)
+    assert [len(part.files) for part in manifest.batches] == [2] * 3
+    again, _ = stage_to(tmp_path / "t", frame.repartition(5, "a"), **settings)
+    assert_same(parts_of(source), parts_of(again))
+    found = [query for batch in parts_of(source) for query in queries_of(batch)]
+    assert sorted(found) == list(range(200))
+    assert 100 <= len(source.reference().label) <= 102
+
+
 def test_seed_decides_the_batches_and_the_held_out_queries(spark, tmp_path):
     frame = frame_of(spark)
     (a, _), (b, _) = (

@@ -13,13 +13,15 @@ from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from batchtrainingbooster.core.batching import assign, plan_strata
+from batchtrainingbooster.core.batching import deal, lay, plan_strata, reference_rows
+from batchtrainingbooster.core.cells import N_CELLS, UNDECIDED, plan_cells
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.data.assign import num_partitions, rank_shifts
+from batchtrainingbooster.data.bins import cell_of
 from batchtrainingbooster.data.columns import choose_columns
 from batchtrainingbooster.data.filesystem import Folder
-from batchtrainingbooster.data.profile import N_CELLS, profile
+from batchtrainingbooster.data.profile import profile
 from batchtrainingbooster.data.reader import StagedSource
 from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.data.staging import schema_of, stage
@@ -171,6 +173,37 @@ def test_batches_do_not_depend_on_order_or_partitioning(
         np.testing.assert_array_equal(a.label, b.label)
 
 
+def test_laid_batches_do_not_depend_on_order_or_partitioning(spark, tmp_path, small_sample):
+    frame = frame_of(spark, 5_000, n_classes=2).cache()
+    settings = {"num_batches": 3, "validation_fraction": 0.2}
+    source, manifest = stage_to(tmp_path / "s", frame.coalesce(1), **settings)
+    for name, other in {
+        "many": frame.repartition(9, "a"), "sorted": frame.orderBy(F.desc("a")),
+    }.items():  # fmt: skip
+        again, same = stage_to(tmp_path / name, other, **settings)
+        assert same.fingerprint == manifest.fingerprint
+        for one, two in zip(
+            [*map(source.batch, range(3)), source.validation(), source.reference()],
+            [*map(again.batch, range(3)), again.validation(), again.reference()],
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one.features, two.features)
+            np.testing.assert_array_equal(one.label, two.label)
+
+
+def test_reference_sample_of_a_sorted_source_is_random(spark, tmp_path, small_sample):
+    frame = frame_of(spark, 8_000, n_classes=2).orderBy("a")
+    source, manifest = stage_to(tmp_path / "s", frame, num_batches=4)
+    reference = source.reference()
+    assert len(reference.label) == 100
+    assert not (tmp_path / "s" / "train" / "batch=unranked").exists()
+    whole = np.concatenate([source.batch(i).features[:, 0] for i in range(4)])
+    # The mean of 100 rows at random lies within 4 standard errors.
+    assert abs(reference.features[:, 0].mean() - whole.mean()) < 4 * whole.std() / 10
+    share = np.array(manifest.class_counts) / manifest.source_rows
+    assert abs((reference.label == 0).mean() - share[0]) < 4 * np.sqrt(share[0] * share[1] / 100)
+
+
 def test_another_seed_gives_other_batches(spark, tmp_path):
     frame = frame_of(spark, 200)
     (a, _), (b, _) = (stage_to(tmp_path / str(s), frame, num_batches=2, seed=s) for s in (1, 2))
@@ -231,6 +264,13 @@ def test_files_do_not_multiply_with_partitions(spark, tmp_path):
     assert [len(part.files) for part in manifest.batches] == [1] * 5
 
 
+def test_nor_do_they_where_rows_are_laid_out(spark, tmp_path, small_sample):
+    frame = frame_of(spark, 6_000, n_classes=2, partitions=97)
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=5)
+    # One of laid rows, and one of ranked ones.
+    assert [len(part.files) for part in manifest.batches] == [2] * 5
+
+
 def test_no_task_holds_a_whole_class(spark, tmp_path, monkeypatch):
     # With partitions of 4 kB in place of 64 MiB, so that few rows fill many.
     monkeypatch.setattr(
@@ -262,31 +302,63 @@ def test_no_task_holds_a_whole_class(spark, tmp_path, monkeypatch):
         assert counts[0] == counts[1]
 
 
-def test_spark_assigns_as_numpy_does(spark, tmp_path):
-    frame = frame_of(spark, 600)
-    job = job_of(frame, num_batches=4, validation_fraction=0.2)
-    manifest = stage(job, Folder(str(tmp_path / "s")))
-    counts = job.train_profile.counts
-    strata = plan_strata(counts.sum(axis=1).tolist(), 4, 0.2)
-    source = job.train
-    rows = source.frame.select(
-        source.label.alias("y"),
-        source.row_hash.alias("h"),
-    ).collect()
+@pytest.fixture
+def small_sample(monkeypatch):
+    """So that few rows are enough to be laid out, and not all dealt."""
+    monkeypatch.setattr("batchtrainingbooster.core.batching._REFERENCE_ROWS", 100)
+    monkeypatch.setattr("batchtrainingbooster.core.batching._REFERENCE_BYTES", 1)
+
+
+def assigned(job, path, num_batches, fraction):
+    """Batch by row hash, as it lies on storage and by the definition."""
+    manifest = stage(job, Folder(str(path)))
+    counts, source = job.train_profile.counts, job.train
+    strata = plan_strata(counts.sum(axis=1).tolist(), num_batches, fraction)
+    sizes = [part.rows for part in manifest.batches]
+    rows = reference_rows(manifest.schema.n_columns, sizes)
+    share = rows / sum(sizes) if num_batches > 1 else 0
+    plan = plan_cells(counts, strata, num_batches, share)
+    h = source.row_hash
+    rows = source.frame.select(source.label.alias("y"), h.alias("h"), cell_of(h).alias("c"))
+    rows = sorted((row.y, row.c, row.h) for row in rows.collect())
     expected = {}
     for i, label in enumerate(job.train_profile.classes):
-        # One partition, so a row's rank is its place by hash.
-        hashes = sorted(row.h for row in rows if row.y == label)
-        batches = assign(np.arange(len(hashes)), strata[i], 4)
-        expected.update(zip(hashes, batches.tolist(), strict=True))
+        own = [(cell, h) for y, cell, h in rows if y == label]
+        dealt = [h for cell, h in own if plan.is_dealt[i, cell]]
+        laid = [h for cell, h in own if not plan.is_dealt[i, cell]]
+        batches = deal(np.arange(len(dealt)), plan.dealt[i], num_batches)
+        expected.update(zip(dealt, batches.tolist(), strict=True))
+        batches, _, _ = lay(np.arange(len(laid)), plan.laid[i], num_batches)
+        expected.update(zip(laid, batches.tolist(), strict=True))
     parts = {**dict(enumerate(manifest.batches)), -1: manifest.validation}
     found = {
         h: number
         for number, part in parts.items()
-        for file in part.files
-        for h in pq.read_table(tmp_path / "s" / file, columns=["row_hash"])["row_hash"].to_pylist()
+        for file in (part.files if part else ())
+        for h in pq.read_table(path / file, columns=["row_hash"])["row_hash"].to_pylist()
     }
+    return found, expected, plan, Counter(h for _, _, h in rows)
+
+
+def test_spark_deals_as_numpy_does(spark, tmp_path):
+    job = job_of(frame_of(spark, 600), num_batches=4, validation_fraction=0.2)
+    found, expected, plan, _ = assigned(job, tmp_path / "s", 4, 0.2)
+    assert plan.is_dealt.all()
     assert found == expected
+
+
+@pytest.mark.parametrize(("num_batches", "fraction"), [(3, 0.2), (4, None), (1, 0.5), (1, None)])
+def test_spark_lays_as_numpy_does(spark, tmp_path, small_sample, num_batches, fraction):
+    frame = frame_of(spark, 8_000, n_classes=2)
+    # One row many times: its cell stands out, and is dealt.
+    frame = frame.union(frame.limit(1).crossJoin(spark.range(300)).drop("id")).cache()
+    job = job_of(frame, num_batches=num_batches, validation_fraction=fraction)
+    found, expected, plan, times = assigned(job, tmp_path / "s", num_batches, fraction)
+    assert plan.is_dealt.sum() == 1
+    assert 0 < (plan.place == UNDECIDED).mean() < 0.2
+    once = {h for h, n in times.items() if n == 1}
+    assert len(times) - len(once) == 1
+    assert {h: found[h] for h in once} == {h: expected[h] for h in once}
 
 
 def test_held_out_rows_are_stratified_and_in_no_batch(spark, tmp_path):
@@ -299,18 +371,24 @@ def test_held_out_rows_are_stratified_and_in_no_batch(spark, tmp_path):
 
 def test_rank_shifts_make_ranks_of_positions():
     rng = np.random.default_rng(0)
-    counts = rng.integers(0, 4, (3, N_CELLS))
+    counts = rng.poisson(20, (3, N_CELLS))
+    counts[1, 7] = 500
+    strata = plan_strata(counts.sum(axis=1).tolist(), 5, 0.1)
+    plan = plan_cells(counts, strata, 5, sample_share=0.05)
     partitions = 8
-    shifts = rank_shifts(counts, partitions)
-    ranks = {0: [], 1: [], 2: []}
+    shifts = rank_shifts(counts, plan, partitions)
+    found = {}
     for p in range(partitions):
         position = 0
         for stratum in range(3):
-            for _ in range(counts[stratum, p::partitions].sum()):
-                ranks[stratum].append(position + shifts[p, stratum])
-                position += 1
-    for stratum, found in ranks.items():
-        assert found == list(range(counts[stratum].sum()))
+            for cell in range(p, N_CELLS, partitions):
+                if plan.place[stratum, cell] == UNDECIDED:
+                    found[stratum, cell] = position + shifts[stratum, cell]
+                    position += counts[stratum, cell]
+    for (stratum, cell), rank in found.items():
+        own = plan.is_dealt[stratum] == plan.is_dealt[stratum, cell]
+        assert rank == counts[stratum, :cell][own[:cell]].sum()
+    assert len(found) > 100
 
 
 def test_categories_have_one_code_everywhere(spark, tmp_path):

@@ -61,8 +61,9 @@ def on_disk(
         try:
             yield dataset
         finally:
-            # XGBoost deletes its file with the dataset, and complains where it has gone before.
-            dataset.__del__()  # noqa: PLC2801 - somebody may hold it still
+            # XGBoost deletes its file with the dataset, and complains where it has gone before;
+            # and somebody may hold the dataset still.
+            dataset.__del__()
 
 
 class _Pages(xgb.DataIter):  # type: ignore[misc]

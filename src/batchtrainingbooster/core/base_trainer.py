@@ -146,7 +146,7 @@ class BaseTrainer:
         with measured() as by_stage:
             with timed("profiling"):
                 prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
-            with _staging_folder(request.config, train_dataframe) as folder:
+            with staging_folder(request.config, train_dataframe) as folder:
                 manifest = stage(prepared.job, folder)
                 staged = time.perf_counter()
                 source = StagedSource(folder, manifest, prepared.class_weights)
@@ -163,7 +163,7 @@ class BaseTrainer:
 
 
 @contextmanager
-def _staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]:
+def staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]:
     """The folder that the user named, or a temporary one that is removed."""
     if config.staging_dir is not None:
         yield Folder(config.staging_dir)

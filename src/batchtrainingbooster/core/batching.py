@@ -1,9 +1,9 @@
 """How many batches, and how many rows of each class in each: arithmetic on plain numbers.
 
 The rows of a stratum (a class, or a quantile bin of a regression target) have a rank from 0, in
-the order of their hashes. Systematically spaced ranks are held out for validation; the others,
-renumbered, go to the batches in turn. Each stratum starts where the one before it ended, so that
-the batches are equal in size to within one row too.
+the order of their hashes. They are dealt to the batches in turn, or laid out, batch after batch, to
+the same numbers. Each stratum starts where the one before it ended, so that the batches are equal
+in size to within one row too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from batchtrainingbooster.errors import ConfigError
 
 DEFAULT_NUM_BATCHES = 10
 MAX_NUM_BATCHES = 99_999  # names of five digits
+HELD_OUT = -1
+
+# The reference sample: so many rows, but of wide data no more than a batch or so many bytes.
+_REFERENCE_ROWS = 100_000
+_REFERENCE_BYTES = 64 * 2**20
 
 # What a run takes whatever its data: libraries at work, the reference sample (measured: 120 MB).
 OVERHEAD_BYTES = 128 * 10**6
@@ -89,15 +94,46 @@ def plan_strata(
     return strata
 
 
-def assign(rank: np.ndarray, stratum: Stratum, num_batches: int) -> np.ndarray:
-    """Batch of the row with each rank in a stratum; -1 is validation.
+def deal(rank: np.ndarray, stratum: Stratum, num_batches: int) -> np.ndarray:
+    """Batch of the row with each rank in a stratum whose rows are dealt.
 
-    The definition of the assignment in numpy; ``data.assign`` is the same in Spark.
+    Systematically spaced ranks are held out; the others, renumbered, go to the batches in turn.
+    The definition in numpy; ``data.assign`` is the same in Spark.
     """
     before = rank * stratum.held_out // stratum.rows
     is_held_out = (rank + 1) * stratum.held_out // stratum.rows > before
     batch = (rank - before + stratum.first_batch) % num_batches
-    return np.where(is_held_out, -1, batch)
+    return np.where(is_held_out, HELD_OUT, batch)
+
+
+def lay(
+    rank: np.ndarray, stratum: Stratum, num_batches: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Batch of the row with each rank in a stratum whose rows are laid out.
+
+    The first ranks are held out; the next go to the first batch, and so on. The definition in
+    numpy; ``data.assign`` is the same in Spark.
+
+    Returns
+    -------
+    batch, offset, size : ndarray of int64
+        The batch, the rank within it, and how many of the stratum's rows it has.
+    """
+    each, extra = divmod(stratum.rows - stratum.held_out, num_batches)
+    rank = rank - stratum.held_out
+    # The first `extra` batches have a row more.
+    longer = extra * (each + 1)
+    in_longer = rank < longer
+    turn = np.where(in_longer, rank // (each + 1), extra + (rank - longer) // max(each, 1))
+    offset = rank - turn * each - np.minimum(turn, extra)
+    batch = (stratum.first_batch + turn) % num_batches
+    return np.where(rank < 0, HELD_OUT, batch), offset, np.where(in_longer, each + 1, each)
+
+
+def reference_rows(n_columns: int, batch_rows: Sequence[int]) -> int:
+    """Rows of the sample that fixes the quantile cuts."""
+    affordable = _REFERENCE_BYTES // (4 * n_columns)
+    return min(_REFERENCE_ROWS, max(affordable, *batch_rows), sum(batch_rows))
 
 
 @attrs.frozen

@@ -10,10 +10,10 @@ import heapq
 
 import numpy as np
 
+from batchtrainingbooster.core.batching import HELD_OUT
 from batchtrainingbooster.errors import ConfigError
 
 N_BUCKETS = 2**14
-HELD_OUT = -1
 
 
 def assign_buckets(
@@ -73,3 +73,30 @@ def assign_buckets(
         place[bucket] = batch
         heapq.heapreplace(batches, (n_rows + int(rows[bucket]), batch))
     return place
+
+
+def sampled_buckets(rows: np.ndarray, places: np.ndarray, sample_share: float) -> np.ndarray:
+    """The first buckets of each batch, which make the reference sample.
+
+    Parameters
+    ----------
+    rows, places : ndarray of shape (n_buckets,), int64
+        Rows and batch by bucket.
+    sample_share : float
+        Share of each batch's rows.
+
+    Returns
+    -------
+    ndarray of shape (n_buckets,), bool
+
+    Examples
+    --------
+    >>> sampled_buckets(np.array([4, 1, 3, 4]), np.array([0, 1, 1, 0]), 0.2).tolist()
+    [True, True, False, False]
+    """
+    sampled = np.zeros(len(rows), bool)
+    for batch in range(places.max() + 1):
+        own = np.flatnonzero(places == batch)
+        before = np.cumsum(rows[own]) - rows[own]
+        sampled[own] = before < sample_share * rows[own].sum()
+    return sampled

@@ -11,6 +11,7 @@ import numpy as np
 
 from batchtrainingbooster.backends.settings import BoosterSettings, Problem, link_name
 from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.continuing import continued, with_columns_of
 from batchtrainingbooster.core.loop import RunPlan, RunState
 from batchtrainingbooster.core.request import Request, maximize
 from batchtrainingbooster.core.stopping import Patience
@@ -37,23 +38,14 @@ class Prepared:
     request: Request
     settings: BoosterSettings
     job: StagingJob
+    problem: Problem
     class_weights: np.ndarray | None
     booster: Any
     maximize: bool
 
     def plan(self, num_batches: int) -> RunPlan:
         """What the loop will do with this many batches."""
-        config = self.request.config
-        return RunPlan(
-            strategy=config.strategy,
-            num_epochs=config.num_epochs,
-            rounds_per_visit=self.settings.n_estimators,
-            early_stopping_rounds=self.settings.early_stopping_rounds,
-            seed=config.seed,
-            schedule=self.request.schedule(num_batches),
-            patience=Patience(config.max_patience, config.min_delta, self.maximize),
-            warm_restart=config.warm_restart,
-        )
+        return plan_of(self.request, self.settings, num_batches, self.maximize)
 
     def model(self, state: RunState) -> BoostedModel:
         """The model that the run has left in the booster."""
@@ -76,6 +68,23 @@ class Prepared:
         return BoostedModel(info, self.booster.to_bytes(), state.history)
 
 
+def plan_of(
+    request: Request, settings: BoosterSettings, num_batches: int, larger_is_better: bool
+) -> RunPlan:
+    """What the loop will do with this many batches."""
+    config = request.config
+    return RunPlan(
+        strategy=config.strategy,
+        num_epochs=config.num_epochs,
+        rounds_per_visit=settings.n_estimators,
+        early_stopping_rounds=settings.early_stopping_rounds,
+        seed=config.seed,
+        schedule=request.schedule(num_batches),
+        patience=Patience(config.max_patience, config.min_delta, larger_is_better),
+        warm_restart=config.warm_restart,
+    )
+
+
 def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target: str) -> Prepared:
     """Look at the data, infer what was not said, and let the booster judge its settings.
 
@@ -87,7 +96,7 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
     config, backend = request.config, request.backend
     _check_validation(request, valid)
     if request.earlier is not None:
-        config = _with_columns_of(request.earlier, config)
+        config = with_columns_of(request.earlier, config)
     columns = choose_columns(train, target, config)
     if valid is not None:
         check_same_columns(valid, columns, "valid_dataframe")
@@ -103,15 +112,10 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
         kind = _target_kind(wanted, found, target)
     schema = schema_of(train_source, found, kind)
     if request.earlier is not None:
-        schema = _continued(schema, request.earlier)
+        schema = continued(schema, request.earlier)
     valid_source = valid_found = None
     if valid is not None:
-        valid_source = Source(valid, columns, config.seed)
-        is_regression = found.bins is not None
-        valid_found = look(
-            valid_source, "valid_dataframe", regression=is_regression, bins=found.bins
-        )
-        valid_found = _align_validation(valid_found, found, schema, target)
+        valid_source, valid_found = _look_at_more(valid, train_source, found, schema, config)
     settings = backend.with_defaults(request.settings, kind)
     weights = _class_weights(request, found, kind)
     _log_inferred(request, settings, schema, weights)
@@ -128,6 +132,7 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
             config=config,
             bytes_per_output=backend.BYTES_PER_OUTPUT,
         ),
+        problem=problem,
         class_weights=weights,
         # The booster judges its own settings here, before anything is written.
         booster=backend.Backend(settings, problem),
@@ -183,71 +188,59 @@ def _target_kind(wanted: TargetKind | None, found: Profile, target: str) -> Targ
     return wanted or (TargetKind.BINARY if n_classes == 2 else TargetKind.MULTICLASS)
 
 
-def _with_columns_of(earlier: BoostedModel, config: TrainingConfig) -> TrainingConfig:
-    """The settings with an earlier model's features, in its order, where they are not given."""
-    features = earlier.info.schema.features
-    names = [feature.name for feature in features]
-    given = config.feature_columns or tuple(names)
-    ordered = sorted(given, key=lambda name: names.index(name) if name in names else len(names))
-    categorical = config.categorical_columns
-    if categorical is None:
-        categorical = tuple(
-            f.name for f in features if f.kind is FeatureKind.CATEGORICAL and f.name in given
-        )
-    return attrs.evolve(config, feature_columns=tuple(ordered), categorical_columns=categorical)
-
-
-def _continued(schema: TableSchema, earlier: BoostedModel) -> TableSchema:
-    """The earlier model's schema, if the new data agrees with it.
+def look_at_more(prepared: Prepared, frame: DataFrame) -> StagingJob:
+    """What stages other rows, of the same columns and classes, as one batch.
 
     Raises
     ------
     DataError
-        Naming what differs.
+        If they are not like the training rows.
     """
-    old = earlier.info.schema
-    now = {f.name: (f.kind, f.width) for f in schema.features}
-    then = {f.name: (f.kind, f.width) for f in old.features}
-    differing = [name for name in {**then, **now} if now.get(name) != then.get(name)]
-    if differing:
-        name = differing[0]
-        msg = (
-            f"init_model: feature {name!r} is {_shown(now.get(name))} in the data and "
-            f"{_shown(then.get(name))} in the model"
-        )
-        raise DataError(msg)
-    if old.target.kind is not schema.target.kind or set(old.target.classes) != set(
-        schema.target.classes
-    ):
-        msg = (
-            f"init_model: the target is {schema.target.kind} with classes "
-            f"{list(schema.target.classes)} in the data, and {old.target.kind} with "
-            f"{list(old.target.classes)} in the model"
-        )
-        raise DataError(msg)
-    return attrs.evolve(old, target=attrs.evolve(old.target, name=schema.target.name))
+    job = prepared.job
+    config = attrs.evolve(job.config, num_batches=1, validation_fraction=None)
+    where = "test_dataframe"
+    check_same_columns(frame, job.columns, where)
+    source, found = _look_at_more(frame, job.train, job.train_profile, job.schema, config, where)
+    found = attrs.evolve(found, bins=job.train_profile.bins)
+    return attrs.evolve(
+        job, train=source, train_profile=found, valid=None, valid_profile=None, config=config
+    )
 
 
-def _shown(feature: tuple[FeatureKind, int] | None) -> str:
-    if feature is None:
-        return "missing"
-    return f"{feature[0]} of {feature[1]}" if feature[1] > 1 else str(feature[0])
+def _look_at_more(
+    frame: DataFrame,
+    train: Source,
+    found: Profile,
+    schema: TableSchema,
+    config: TrainingConfig,
+    where: str = "valid_dataframe",
+) -> tuple[Source, Profile]:
+    """Rows beside the training rows, and their profile."""
+    source = Source(frame, train.columns, config.seed)
+    look = profile(
+        source,
+        where,
+        regression=found.bins is not None,
+        bins=found.bins,
+        allow_precision_loss=config.allow_precision_loss,
+    )
+    return source, _align(look, found, schema, where)
 
 
-def _align_validation(valid: Profile, train: Profile, schema: TableSchema, target: str) -> Profile:
-    """The validation counts in the order of the training classes.
+def _align(valid: Profile, train: Profile, schema: TableSchema, where: str) -> Profile:
+    """The counts in the order of the training classes.
 
     Raises
     ------
     DataError
-        If a class is in validation alone.
+        If a class is not among them.
     """
     if not train.classes:
         return valid
     strangers = [label for label in valid.classes if label not in train.classes]
     if strangers:
         msg = (
-            f"valid_dataframe: target {target!r} has classes that train_dataframe has not: "
+            f"{where}: target {schema.target.name!r} has classes that train_dataframe has not: "
             f"{', '.join(repr(label) for label in strangers)}"
         )
         raise DataError(msg)

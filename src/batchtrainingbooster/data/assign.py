@@ -1,11 +1,11 @@
 """The assignment of rows to batches, as Spark columns.
 
-The definition is ``core.batching.assign``: a row's batch follows from its rank in its stratum, in
-the order (cell, row hash). Here the rank is found without a window and without a task that holds a
-whole stratum: rows are shuffled by hash, so that every partition holds whole cells; each partition
-is sorted by (stratum, hash); and a row's rank is its position in the partition plus a shift that
-follows from the counts by stratum and cell. What Spark wrote is counted afterwards and compared
-with the plan, so an engine that broke these assumptions would be found out.
+The definition is in ``core.batching`` and ``core.cells``. Where a cell lies within one batch, its
+rows need no more than a look at a table. The others are ranked without a window, and without a task
+that holds a whole stratum: they are shuffled by hash, so that every partition holds whole cells;
+each partition is sorted by (stratum, cell, hash); and a row's rank is its position in the partition
+plus a shift that follows from the counts. What Spark wrote is counted afterwards and compared with
+the plan, so an engine that broke these assumptions would be found out.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from batchtrainingbooster.core.batching import Stratum
-from batchtrainingbooster.core.grouping import HELD_OUT
-from batchtrainingbooster.data.profile import N_CELLS, bucket_of, cell_of
+from batchtrainingbooster.core.batching import HELD_OUT, Stratum
+from batchtrainingbooster.core.cells import N_CELLS, UNDECIDED, CellPlan
+from batchtrainingbooster.data.bins import cell_of
+from batchtrainingbooster.data.profile import bucket_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 VALIDATION = "valid"
+UNRANKED = "unranked"
 
 
 def num_partitions(rows: int, row_bytes: int, target_bytes: int = 64 * 2**20) -> int:
-    """Shuffle partitions for this much data: a power of 2, at most ``N_CELLS``.
+    """Partitions for this much data: a power of 2, at most 256.
 
     Examples
     --------
@@ -35,61 +37,83 @@ def num_partitions(rows: int, row_bytes: int, target_bytes: int = 64 * 2**20) ->
     8
     """
     wanted = rows * row_bytes / target_bytes
-    return min(N_CELLS, 1 << max(0, int(np.ceil(np.log2(max(wanted, 1))))))
+    return min(256, 1 << max(0, int(np.ceil(np.log2(max(wanted, 1))))))
 
 
-def rank_shifts(counts: np.ndarray, partitions: int) -> np.ndarray:
-    """Rank minus position in the partition, by partition and stratum.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (n_strata, N_CELLS), int64
-    partitions : int
-        A power of 2, at most ``N_CELLS``.
-
-    Returns
-    -------
-    ndarray of shape (partitions, n_strata), int64
-    """
-    # (n_strata, N_CELLS) -> (n_strata, partitions): cell c lies in partition c % partitions
-    by_partition = counts.reshape(len(counts), -1, partitions).sum(axis=1).T
-    start = np.cumsum(by_partition, axis=1) - by_partition
-    first_rank = np.cumsum(by_partition, axis=0) - by_partition
-    return np.asarray(first_rank - start)
+def batch_of_cell(place: np.ndarray) -> Column:
+    """Name of the batch, where the cell decides; columns ``stratum`` and ``row_hash``."""
+    index = F.col("stratum") * N_CELLS + cell_of(F.col("row_hash"))
+    return _name(_lookup(place.ravel().tolist(), index))
 
 
-def with_batches(
-    frame: DataFrame,
-    counts: np.ndarray,
-    strata: Sequence[Stratum],
-    num_batches: int,
-    partitions: int,
+def batch_of_bucket(place: np.ndarray) -> Column:
+    """Name of the batch of a query, where its bucket decides; column ``group_hash``."""
+    return _name(_lookup(place.tolist(), bucket_of(F.col("group_hash"))))
+
+
+def with_ranked_batches(
+    frame: DataFrame, counts: np.ndarray, plan: CellPlan, num_batches: int, partitions: int
 ) -> DataFrame:
-    """Shuffle, sort, and add the column ``batch``: ``"00000"``, ... or ``"valid"``.
+    """Shuffle and sort the rows of undecided cells, and add the column ``batch``.
 
     Parameters
     ----------
     frame : DataFrame
         With columns ``stratum`` (int) and ``row_hash`` (long).
     counts : ndarray of shape (n_strata, N_CELLS)
-    strata : sequence of Stratum
+        All rows, also those of cells that are decided.
+    plan : CellPlan
     num_batches : int
     partitions : int
+        A power of 2, at most ``N_CELLS``.
     """
-    partition = F.pmod(cell_of(F.col("row_hash")), F.lit(partitions))
-    shifts = rank_shifts(counts, partitions).ravel().tolist()
+    stratum, cell = F.col("stratum"), F.col("cell")
+    index = stratum * N_CELLS + cell
     position = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << 33) - 1))
-    rank = position + _lookup(shifts, partition * len(strata) + F.col("stratum"))
+    rank = position + _lookup(rank_shifts(counts, plan, partitions).ravel().tolist(), index)
+    dealt = _dealt(F.col("rank"), plan.dealt, num_batches)
+    laid = _laid(F.col("rank"), plan.laid, num_batches)
+    is_dealt = _lookup(plan.is_dealt.ravel().astype(int).tolist(), index) == 1
+    batch = dealt if plan.is_dealt.all() else F.when(is_dealt, dealt).otherwise(laid)
     return (
-        frame.repartition(partitions, "row_hash")
-        .sortWithinPartitions("stratum", "row_hash")
+        frame.withColumn("cell", cell_of(F.col("row_hash")))
+        # Spark puts a row into partition `cell % partitions`.
+        .repartition(partitions, "row_hash")
+        .sortWithinPartitions("stratum", "cell", "row_hash")
         .withColumn("rank", rank)
-        .withColumn("batch", _batch(F.col("rank"), strata, num_batches))
-        .drop("rank")
+        .withColumn("batch", _name(batch))
+        .drop("rank", "cell")
     )
 
 
-def with_batches_of_groups(frame: DataFrame, places: np.ndarray, partitions: int) -> DataFrame:
+def rank_shifts(counts: np.ndarray, plan: CellPlan, partitions: int) -> np.ndarray:
+    """Rank minus position in the partition, by stratum and cell.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_strata, N_CELLS), int64
+    plan : CellPlan
+    partitions : int
+        A power of 2, at most ``N_CELLS``.
+
+    Returns
+    -------
+    ndarray of shape (n_strata, N_CELLS), int64
+    """
+    first_rank = np.zeros_like(counts)
+    for own in (plan.is_dealt, ~plan.is_dealt):
+        of_kind = np.where(own, counts, 0)
+        first_rank += np.where(own, np.cumsum(of_kind, axis=1) - of_kind, 0)
+    ranked = np.where(plan.place == UNDECIDED, counts, 0)
+    first_position = np.empty_like(counts)
+    for partition in range(partitions):
+        own_cells = ranked[:, partition::partitions]
+        ends = np.cumsum(own_cells.ravel()).reshape(own_cells.shape)
+        first_position[:, partition::partitions] = ends - own_cells
+    return np.asarray(first_rank - first_position)
+
+
+def with_batches_of_groups(frame: DataFrame, place: np.ndarray, partitions: int) -> DataFrame:
     """Shuffle and sort by query, and add the column ``batch``.
 
     Batches come first in the order, as Spark writes one after the other and would sort again.
@@ -98,37 +122,45 @@ def with_batches_of_groups(frame: DataFrame, places: np.ndarray, partitions: int
     ----------
     frame : DataFrame
         With columns ``group_hash`` and ``row_hash`` (long).
-    places : ndarray of shape (N_BUCKETS,), int64
+    place : ndarray of shape (N_BUCKETS,), int64
         Batch by bucket; -1 for validation.
     partitions : int
     """
-    number = _lookup(places.tolist(), bucket_of(F.col("group_hash")))
     return (
         frame.repartition(partitions, "group_hash")
-        .withColumn("number", number)
-        .withColumn(
-            "batch",
-            F.when(F.col("number") == HELD_OUT, F.lit(VALIDATION)).otherwise(
-                _name(F.col("number"))
-            ),
-        )
-        .drop("number")
+        .withColumn("batch", batch_of_bucket(place))
         .sortWithinPartitions("batch", "group_hash", "row_hash")
     )
 
 
-def _batch(rank: Column, strata: Sequence[Stratum], num_batches: int) -> Column:
-    """``core.batching.assign`` for Spark, as the name of the folder."""
+def _dealt(rank: Column, strata: Sequence[Stratum], num_batches: int) -> Column:
+    """``core.batching.deal`` for Spark."""
     stratum = F.col("stratum")
     first_batch = _lookup([s.first_batch for s in strata], stratum)
     if not any(s.held_out for s in strata):
-        return _name(F.pmod(rank + first_batch, F.lit(num_batches)))
+        return F.pmod(rank + first_batch, F.lit(num_batches))
     held_out = _lookup([s.held_out for s in strata], stratum)
-    rows = _lookup([s.rows for s in strata], stratum)
+    rows = _lookup([max(s.rows, 1) for s in strata], stratum)
     before = _floor_divide(rank * held_out, rows)
     is_held_out = _floor_divide((rank + 1) * held_out, rows) > before
-    name = _name(F.pmod(rank - before + first_batch, F.lit(num_batches)))
-    return F.when(is_held_out, F.lit(VALIDATION)).otherwise(name)
+    batch = F.pmod(rank - before + first_batch, F.lit(num_batches))
+    return F.when(is_held_out, F.lit(HELD_OUT)).otherwise(batch)
+
+
+def _laid(rank: Column, strata: Sequence[Stratum], num_batches: int) -> Column:
+    """``core.batching.lay`` for Spark."""
+    stratum = F.col("stratum")
+    shares = [divmod(s.rows - s.held_out, num_batches) for s in strata]
+    each = _lookup([each for each, _ in shares], stratum)
+    extra = _lookup([extra for _, extra in shares], stratum)
+    trained = rank - _lookup([s.held_out for s in strata], stratum)
+    longer = extra * (each + 1)
+    turn = F.when(trained < longer, _floor_divide(trained, each + 1)).otherwise(
+        extra + _floor_divide(trained - longer, F.greatest(each, F.lit(1)))
+    )
+    first_batch = _lookup([s.first_batch for s in strata], stratum)
+    batch = F.pmod(first_batch + turn, F.lit(num_batches))
+    return F.when(trained < 0, F.lit(HELD_OUT)).otherwise(batch)
 
 
 def _floor_divide(a: Column, b: Column) -> Column:
@@ -137,10 +169,16 @@ def _floor_divide(a: Column, b: Column) -> Column:
 
 
 def _name(batch: Column) -> Column:
-    return F.lpad(batch.cast("string"), 5, "0")
+    """The folder of a batch: ``"00000"``, ..., and those of rows that are in none."""
+    return (
+        F.when(batch == HELD_OUT, F.lit(VALIDATION))
+        .when(batch == UNDECIDED, F.lit(UNRANKED))
+        .otherwise(F.lpad(batch.cast("string"), 5, "0"))
+    )
 
 
 def _lookup(values: Sequence[int], index: Column) -> Column:
     """``values[index]``; one literal, however many values."""
     array = F.split(F.lit(",".join(map(str, values))), ",").cast("array<bigint>")
-    return F.element_at(array, (index + 1).cast("int"))
+    # A source that changes may hold rows that are in no stratum; what was written is counted later.
+    return F.element_at(array, F.greatest(index + 1, F.lit(1)).cast("int"))

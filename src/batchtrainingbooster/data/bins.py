@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 from pyspark.sql import functions as F
+
+from batchtrainingbooster.core.cells import N_CELLS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 MAX_CLASSES_OF_A_NUMBER = 20
 N_BINS = 10
 _SAMPLED_LABELS = 50_000
+
+OTHER_LABEL = 127  # of any integer type
+_LARGEST_SMALL_LABEL = 100
+
+
+def cell_of(row_hash: Column) -> Column:
+    """The cell of a row; Spark puts it into shuffle partition ``cell % n`` of any n = 2**i."""
+    return F.pmod(F.hash(row_hash), F.lit(N_CELLS))
 
 
 @attrs.frozen
@@ -41,33 +51,36 @@ def stratum_bin(label: Column, edges: Sequence[float]) -> Column:
     return number.cast("int")
 
 
-def overview_of(frame: DataFrame) -> dict[str, Any]:
-    """Size and shape of a numeric target."""
+def small_label(label: Column) -> Column:
+    """A label that is a small whole number as it is; any other as ``OTHER_LABEL``."""
+    number = label.cast("double")
+    is_small = (number % 1 == 0) & (F.abs(number) <= _LARGEST_SMALL_LABEL)
+    return F.when(is_small, label).when(label.isNotNull(), F.lit(OTHER_LABEL))
+
+
+def has_few_whole_labels(frame: DataFrame) -> bool:
+    """Whether the labels are few, and whole numbers, so that they are taken for classes."""
     number = F.col("label").cast("double")
-    row = frame.agg(
-        F.count(F.lit(1)).alias("n"),
-        F.count_if(F.col("label").isNull()).alias("n_null"),
-        F.approx_count_distinct("label", 0.01).alias("n_labels"),
-        F.approx_count_distinct("row_hash", 0.01).alias("n_distinct"),
-        F.min(number % 1 == 0).alias("whole"),
-    ).collect()[0]
-    whole = bool(row["whole"])
-    return {
-        "n": row["n"],
-        "n_null": row["n_null"],
-        "n_distinct": row["n_distinct"],
-        "looks_like_classes": whole and row["n_labels"] <= MAX_CLASSES_OF_A_NUMBER,
-    }
+    if frame.where(number % 1 != 0).limit(1).count():
+        return False
+    few = MAX_CLASSES_OF_A_NUMBER + 1
+    return bool(frame.select("label").distinct().limit(few).count() < few)
 
 
-def quantile_bins(frame: DataFrame, n_distinct: int) -> Bins:
+def quantile_bins(frame: DataFrame, rows_by_cell: np.ndarray) -> Bins:
     """Quantiles of the target over a sample of rows that is drawn by their hashes.
 
     Spark's own approximate quantiles depend on the partitioning; this sample does not.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With columns ``label`` and ``row_hash``.
+    rows_by_cell : ndarray of shape (N_CELLS,)
     """
-    every = max(1, n_distinct // _SAMPLED_LABELS)
+    n_cells = int(np.searchsorted(np.cumsum(rows_by_cell), _SAMPLED_LABELS)) + 1
     rows = (
-        frame.where(F.pmod("row_hash", F.lit(every)) == 0)
+        frame.where(cell_of(F.col("row_hash")) < n_cells)
         .groupBy(F.col("label").cast("float").cast("double").alias("label"))
         .agg(F.count(F.lit(1)).alias("n"))
         .collect()

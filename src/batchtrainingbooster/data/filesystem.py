@@ -105,6 +105,10 @@ class Folder:
         """Delete a file in it."""
         self._filesystem.delete_file(self._join(name))
 
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder in it, with all that is there."""
+        self._filesystem.delete_dir(self._join(name))
+
     def clear(self) -> None:
         """Delete all that is in it, and make it where there is none."""
         self._filesystem.create_dir(self._path, recursive=True)

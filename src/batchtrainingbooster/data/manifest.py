@@ -21,7 +21,7 @@ class Part:
     Attributes
     ----------
     files : tuple of str
-        Parquet files, relative to the folder, in the order in which they are read.
+        Parquet files, relative to the folder; the first ones hold a random sample of the rows.
     strata : tuple of int
         Rows by class, or by quantile bin of a regression target.
     checksum : str

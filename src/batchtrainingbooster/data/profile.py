@@ -1,10 +1,11 @@
 """One look at a DataFrame: counts by class and cell, dictionaries, and whether it can be used.
 
-A cell is one of ``N_CELLS`` parts of the rows by their hash. Counts by stratum and cell are all
-that the assignment of rows to batches needs to know (``data.assign``).
+Counts by stratum and cell (``core.cells``) are all that the assignment of rows to batches needs to
+know.
 
-The DataFrame is evaluated once. Where the target is a number, several questions are asked of it,
-so the few columns that they need are kept by Spark meanwhile, and released.
+The DataFrame is evaluated once. Where the target may be one of regression, several questions are
+asked of it, so the few columns that they need are kept by Spark meanwhile, and released. An integer
+is taken for a class until it is found not to be one, which costs a second look.
 """
 
 from __future__ import annotations
@@ -17,11 +18,22 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from batchtrainingbooster.core.cells import N_CELLS
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.grouping import N_BUCKETS
 from batchtrainingbooster.core.table import FeatureKind
-from batchtrainingbooster.data.bins import Bins, overview_of, quantile_bins, stratum_bin
+from batchtrainingbooster.data.bins import (
+    MAX_CLASSES_OF_A_NUMBER,
+    OTHER_LABEL,
+    Bins,
+    cell_of,
+    has_few_whole_labels,
+    quantile_bins,
+    small_label,
+    stratum_bin,
+)
 from batchtrainingbooster.data.columns import label_is_numeric
 from batchtrainingbooster.data.faults import fault_bits, refuse_faults
 from batchtrainingbooster.data.source import Source
@@ -30,7 +42,6 @@ from batchtrainingbooster.errors import DataError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-N_CELLS = 256
 MAX_PROFILE_ROWS = 5_000_000
 
 
@@ -72,11 +83,6 @@ class Profile:
         return int(self.counts.sum())
 
 
-def cell_of(row_hash: Column) -> Column:
-    """The cell of a row; Spark puts it into shuffle partition ``cell % n`` of any n = 2**i."""
-    return F.pmod(F.hash(row_hash), F.lit(N_CELLS))
-
-
 def bucket_of(group_hash: Column) -> Column:
     """The bucket of a query."""
     return F.pmod(F.hash(group_hash), F.lit(N_BUCKETS))
@@ -115,18 +121,33 @@ def profile(
         msg = f"{where}: target {name!r} is no number, so it cannot be a regression target"
         raise DataError(msg)
     is_ranking = source.columns.group is not None
-    several = is_number and not is_ranking and bins is None and regression is not False
     narrow = _narrow(source, allow_precision_loss=allow_precision_loss)
-    with _kept(narrow) if several else _as_is(narrow) as frame:
-        if several:
-            overview = overview_of(frame)
-            _check_counts(overview["n"], overview["n_null"], source, where)
-            if regression is None:
-                regression = not overview["looks_like_classes"]
-            if regression:
-                bins = quantile_bins(frame, overview["n_distinct"])
-        rows = _aggregate(frame, source, bins)
-    return _collect(rows, source, where, bins)
+    if not is_number or is_ranking or bins is not None or regression is False:
+        return _collect(_aggregate(narrow, source, bins), source, where, bins)
+    whole = isinstance(source.types[len(source.columns.features)], T.IntegralType)
+    if whole and regression is None:
+        rows = _aggregate(narrow, source, None, small_labels=True)
+        if _are_classes(rows):
+            return _collect(rows, source, where, None)
+    with _kept(narrow) as frame:
+        rows = _aggregate(frame, source, None, small_labels=True)
+        cells = [row for row in rows if row["feature"] == -1]
+        n_null = sum(row["n"] for row in cells if row["stratum"] is None)
+        _check_counts(sum(row["n"] for row in cells), n_null, source, where)
+        if regression is None and _are_classes(rows):
+            return _collect(rows, source, where, None)
+        if regression or not has_few_whole_labels(frame):
+            by_cell = np.bincount(
+                [row["cell"] for row in cells], [row["n"] for row in cells], minlength=N_CELLS
+            )
+            bins = quantile_bins(frame, by_cell)
+        return _collect(_aggregate(frame, source, bins), source, where, bins)
+
+
+def _are_classes(rows: list[Any]) -> bool:
+    """Whether a look for small labels has found few, and no other."""
+    labels = {row["stratum"] for row in rows if row["feature"] == -1}
+    return OTHER_LABEL not in labels and len(labels - {None}) <= MAX_CLASSES_OF_A_NUMBER
 
 
 def _narrow(source: Source, *, allow_precision_loss: bool) -> DataFrame:
@@ -136,7 +157,7 @@ def _narrow(source: Source, *, allow_precision_loss: bool) -> DataFrame:
     return source.frame.select(
         source.label.alias("label"),
         source.row_hash.alias("row_hash"),
-        source.weight.alias("weight"),
+        *([source.weight.alias("weight")] if columns.weight else []),
         *([source.group_hash.alias("group_hash")] if columns.group else []),
         faults.alias("faults"),
         *[source.array_size(i).alias(f"s{i}") for i in columns.of_kind(FeatureKind.ARRAY)],
@@ -153,15 +174,13 @@ def _kept(frame: DataFrame) -> Iterator[DataFrame]:
         kept.unpersist()
 
 
-@contextmanager
-def _as_is(frame: DataFrame) -> Iterator[DataFrame]:
-    yield frame
-
-
-def _aggregate(frame: DataFrame, source: Source, bins: Bins | None) -> list[Any]:
+def _aggregate(
+    frame: DataFrame, source: Source, bins: Bins | None, *, small_labels: bool = False
+) -> list[Any]:
     """Rows by stratum and cell, and rows by category, in one query.
 
-    ``feature`` is -1 in the former, and a position in the latter.
+    ``feature`` is -1 in the former, and a position in the latter. With ``small_labels``, labels
+    that are no small whole numbers count as one, so that the answer is never a long one.
     """
     categorical = source.columns.of_kind(FeatureKind.CATEGORICAL)
     label = F.col("label")
@@ -169,6 +188,8 @@ def _aggregate(frame: DataFrame, source: Source, bins: Bins | None) -> list[Any]
         # Binned as it will be staged, in float32.
         label = label.cast("float").cast("double")
     stratum = label if bins is None else stratum_bin(label, bins.edges)
+    if small_labels:
+        stratum = small_label(label)
     cell = cell_of(F.col("row_hash"))
     if source.columns.group is not None:
         stratum, cell = F.lit(0), bucket_of(F.col("group_hash"))
@@ -190,14 +211,15 @@ def _aggregate(frame: DataFrame, source: Source, bins: Bins | None) -> list[Any]
         )
     else:
         keyed = keyed.withColumns({"feature": F.lit(-1), "category": F.lit(None).cast("string")})
-    weighted = F.col("weight") * label.cast("double") if bins is not None else F.lit(0.0)
+    weight = F.col("weight") if source.columns.weight else F.lit(1.0)
+    weighted = weight * label.cast("double") if bins is not None else F.lit(0.0)
     arrays = source.columns.of_kind(FeatureKind.ARRAY)
     rows: list[Any] = (
         keyed.groupBy("feature", "category", "stratum", "cell")
         .agg(
             F.count(F.lit(1)).alias("n"),
             *hash_sums("row_hash"),
-            F.sum("weight").alias("weight"),
+            F.sum(weight).alias("weight"),
             F.sum(weighted).alias("label_sum"),
             F.bit_or("faults").alias("faults"),
             *[F.min(f"s{i}").alias(f"min{i}") for i in arrays],

@@ -9,16 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchtrainingbooster.core.batching import reference_rows
 from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.encode import fill_matrix, log_unseen
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest, Part
 from batchtrainingbooster.errors import StagingError
-
-# The reference sample: so many rows, but of wide data no more than a batch or so many bytes.
-REFERENCE_ROWS = 100_000
-REFERENCE_BYTES = 64 * 2**20
 
 
 class StagedSource:
@@ -67,16 +64,15 @@ class StagedSource:
     def reference(self) -> Batch:
         """A sample of rows over all batches, the same for the same rows and seed.
 
-        Rows lie in files by their hashes, so one file of each batch is a random sample of it. The
-        only batch is its own reference.
+        The first files of each batch are a random sample of it. The only batch is its own
+        reference.
         """
         batches = self._manifest.batches
         if len(batches) == 1:
             return self.batch(0)
-        affordable = REFERENCE_BYTES // (4 * self._manifest.schema.n_columns)
-        rows = min(REFERENCE_ROWS, max(affordable, *(part.rows for part in batches)))
+        rows = reference_rows(self._manifest.schema.n_columns, [part.rows for part in batches])
         share = -(-rows // len(batches))
-        sample = [self._sample(part, i, share) for i, part in enumerate(batches)]
+        sample = [self._sample(part, share) for part in batches]
         weights = [batch.weight for batch in sample if batch.weight is not None]
         return Batch(
             features=np.asfortranarray(np.concatenate([batch.features for batch in sample])),
@@ -84,12 +80,14 @@ class StagedSource:
             weight=np.concatenate(weights) if weights else None,
         )
 
-    def _sample(self, part: Part, turn: int, rows: int) -> Batch:
+    def _sample(self, part: Part, rows: int) -> Batch:
         """Rows of smallest hashes from as many files of a batch as are needed."""
-        files = part.files[turn % len(part.files) :] + part.files[: turn % len(part.files)]
-        counts = [self._metadata(file).num_rows for file in files]
-        needed = int(np.searchsorted(np.cumsum(counts), min(rows, sum(counts)))) + 1
-        batch, _ = self._load(tuple(files[:needed]), sum(counts[:needed]))
+        counts: list[int] = []
+        for file in part.files:
+            counts.append(self._metadata(file).num_rows)
+            if sum(counts) >= rows:
+                break
+        batch, _ = self._load(part.files[: len(counts)], sum(counts))
         cut = slice(0, rows)
         weight = None if batch.weight is None else batch.weight[cut]
         return Batch(batch.features[cut], batch.label[cut], weight)

@@ -23,11 +23,12 @@ import pyarrow as pa
 
 from batchtrainingbooster.core.batching import (
     DEFAULT_NUM_BATCHES,
+    HELD_OUT,
     RowMemory,
     num_batches_for,
     plan_strata,
 )
-from batchtrainingbooster.core.grouping import HELD_OUT, assign_buckets
+from batchtrainingbooster.core.grouping import assign_buckets
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.core.table import Feature, TableSchema, Target, TargetKind
 from batchtrainingbooster.data.assign import VALIDATION

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 from pyspark.sql import functions as F
 
-from batchtrainingbooster.core.batching import Stratum
+from batchtrainingbooster.core.batching import Stratum, reference_rows
+from batchtrainingbooster.core.cells import UNDECIDED, plan_cells
 from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.grouping import sampled_buckets
 from batchtrainingbooster.core.table import FeatureKind, TableSchema
 from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.data.assign import (
+    UNRANKED,
+    batch_of_bucket,
+    batch_of_cell,
     num_partitions,
-    with_batches,
     with_batches_of_groups,
+    with_ranked_batches,
 )
 from batchtrainingbooster.data.bins import stratum_bin
 from batchtrainingbooster.data.columns import SourceColumns
@@ -94,28 +100,108 @@ def write_frame(
     dict of str to Part
         By name of the batch.
     """
-    partitions = num_partitions(found.rows, 4 * job.schema.n_columns + 24)
-    packed = source.frame.select(*_packed(job, source))
+    plan = _plan(job, found, placement)
+    partitions = num_partitions(found.rows, _row_bytes(job))
+    path = f"{folder.uri}/{name}"
+    with timed("writing"):
+        if plan.n_unranked == found.rows:
+            ranked = plan.rank(source.frame.select(*_packed(job, source)), partitions)
+            _save(job, ranked.select(*_unpacked(job), "batch"), path)
+            samples: list[str] = []
+        else:
+            # Few tasks write few files, whatever the partitions of the source.
+            rows = source.frame.coalesce(partitions).select(*_packed(job, source))
+            # Spark would sort by batch anyway, but rows twice as wide.
+            decided = rows.withColumn("batch", plan.batch).sortWithinPartitions("batch")
+            _save(job, decided.select(*_unpacked(job), "batch"), path)
+            samples = _rank(job, plan, source.frame, folder, name)
+    files: dict[str, list[str]] = {}
+    for file in _parquet_files(folder, name):
+        files.setdefault(file.split("/")[1].removeprefix("batch="), []).append(file)
+    files = {
+        batch: sorted(own, key=lambda file: (file not in samples, file))
+        for batch, own in files.items()
+    }
+    with timed("verification"):
+        return _count(job, source.frame, path, files)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Plan:
+    """How rows find their batches: by a look at a table, or by their rank.
+
+    Attributes
+    ----------
+    batch : Column
+        Name of the batch, or ``UNRANKED``.
+    n_unranked : int
+        How many rows must be ranked.
+    rank : callable
+        What adds the column ``batch`` to such rows, in so many partitions.
+    """
+
+    batch: Column
+    n_unranked: int
+    rank: Callable[[DataFrame, int], DataFrame]
+
+
+def _plan(job: StagingJob, found: Profile, placement: Placement) -> _Plan:
+    sizes = [sum(rows) for rows in placement.batches]
+    num_batches, sample_share = len(sizes), 0.0
+    if num_batches > 1:
+        sample_share = reference_rows(job.schema.n_columns, sizes) / sum(sizes)
     if placement.buckets is not None:
-        assigned = with_batches_of_groups(packed, placement.buckets, partitions)
-    else:
-        num_batches = len(placement.batches)
-        assigned = with_batches(packed, found.counts, placement.strata, num_batches, partitions)
+        rows, buckets = found.counts[0], placement.buckets
+        unranked = sampled_buckets(rows, buckets, sample_share)
+        if rows[unranked].sum() > found.rows / 2:
+            unranked[:] = True  # not worth a second job
+        return _Plan(
+            batch=batch_of_bucket(np.where(unranked, UNDECIDED, buckets)),
+            n_unranked=int(rows[unranked].sum()),
+            rank=lambda frame, partitions: with_batches_of_groups(frame, buckets, partitions),
+        )
+    cells = plan_cells(found.counts, placement.strata, num_batches, sample_share)
+    return _Plan(
+        batch=batch_of_cell(cells.place),
+        n_unranked=int(found.counts[cells.place == UNDECIDED].sum()),
+        rank=lambda frame, partitions: with_ranked_batches(
+            frame, found.counts, cells, num_batches, partitions
+        ),
+    )
+
+
+def _rank(job: StagingJob, plan: _Plan, source: DataFrame, folder: Folder, name: str) -> list[str]:
+    """Bring the rows that were written without a batch into theirs; the files that this makes."""
+    unranked = f"{name}/batch={UNRANKED}"
+    before = _parquet_files(folder, name)
+    if not any(file.startswith(unranked) for file in before):
+        return []
+    staged = source.sparkSession.read.parquet(f"{folder.uri}/{unranked}")
+    rows = staged.withColumn("stratum", _staged_stratum(job))
+    partitions = num_partitions(plan.n_unranked, _row_bytes(job))
+    ranked = plan.rank(rows, partitions).select(*staged.columns, "batch")
+    _save(job, ranked, f"{folder.uri}/{name}", mode="append")
+    folder.delete_folder(unranked)
+    return [file for file in _parquet_files(folder, name) if file not in before]
+
+
+def _row_bytes(job: StagingJob) -> int:
+    return 4 * job.schema.n_columns + 24
+
+
+def _save(job: StagingJob, frame: DataFrame, path: str, mode: str = "error") -> None:
     # Floats gain nothing from Parquet's dictionaries, which cost half of the writing.
     options = {"parquet.enable.dictionary": "false"}
     for i in job.columns.of_kind(FeatureKind.CATEGORICAL):
         options[f"parquet.enable.dictionary#f{i}"] = "true"
-    path = f"{folder.uri}/{name}"
-    unpacked = assigned.select(*_unpacked(job), "batch")
-    with timed("writing"):
-        unpacked.write.options(**options).partitionBy("batch").parquet(path)
-    files: dict[str, list[str]] = {}
-    for file in folder.names():
-        if file.startswith(f"{name}/") and file.endswith(".parquet"):
-            batch = file.split("/")[1].removeprefix("batch=")
-            files.setdefault(batch, []).append(file)
-    with timed("verification"):
-        return _count(job, source.frame, path, files)
+    frame.write.mode(mode).options(**options).partitionBy("batch").parquet(path)
+
+
+def _parquet_files(folder: Folder, name: str) -> list[str]:
+    """Of a folder within a folder, sorted."""
+    return [
+        file for file in folder.names() if file.startswith(f"{name}/") and file.endswith(".parquet")
+    ]
 
 
 def _packed(job: StagingJob, source: Source) -> list[Column]:
@@ -164,20 +250,25 @@ def _stratum(job: StagingJob, label: Column) -> Column:
     return (F.call_function("array_position", classes, label) - 1).cast("int")
 
 
+def _staged_stratum(job: StagingJob) -> Column:
+    """The stratum of a row as it lies on storage."""
+    label, bins = F.col("label"), job.train_profile.bins
+    if job.columns.group is not None:
+        return F.lit(0)
+    return stratum_bin(label.cast("double"), bins.edges) if bins else label.cast("int")
+
+
 def _count(
     job: StagingJob, frame: DataFrame, path: str, files: dict[str, list[str]]
 ) -> dict[str, Part]:
     """Rows by stratum, and checksum, of each part as it lies on storage."""
     staged = frame.sparkSession.read.parquet(path)
-    label = F.col("label")
-    bins = job.train_profile.bins
-    stratum = stratum_bin(label.cast("double"), bins.edges) if bins else label.cast("int")
-    if job.columns.group is not None:
-        stratum = F.lit(0)
     n_strata = len(job.train_profile.counts)
     rows = (
         # As a string: Spark would read the folder names as numbers.
-        staged.groupBy(F.col("batch").cast("string").alias("batch"), stratum.alias("stratum"))
+        staged.groupBy(
+            F.col("batch").cast("string").alias("batch"), _staged_stratum(job).alias("stratum")
+        )
         .agg(F.count(F.lit(1)).alias("n"), *hash_sums("row_hash"))
         .collect()
     )
