@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from batchtrainingbooster.comparison.strategies import compare_strategies
     from batchtrainingbooster.core.config import TrainingConfig
     from batchtrainingbooster.errors import BatchTrainingError
     from batchtrainingbooster.logger.logger import setup_logger
@@ -25,6 +26,7 @@ __all__ = [
     "LightGBMTrainer",
     "TrainingConfig",
     "XGBoostTrainer",
+    "compare_strategies",
     "setup_logger",
 ]
 __version__ = "0.1.0"
@@ -36,6 +38,7 @@ _MODULES = {
     "LightGBMTrainer": "trainers.lightgbm_trainer",
     "TrainingConfig": "core.config",
     "XGBoostTrainer": "trainers.xgboost_trainer",
+    "compare_strategies": "comparison.strategies",
     "setup_logger": "logger.logger",
 }
 

@@ -1,4 +1,4 @@
-"""What ``train`` and ``predict`` do."""
+"""What ``train``, ``compare`` and ``predict`` do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from batchtrainingbooster import CatBoostTrainer, LightGBMTrainer, XGBoostTrainer
 from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.cli.training_file import Table, TrainingFile
+from batchtrainingbooster.comparison.strategies import compare_strategies
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.model.persistence import check_place
@@ -35,6 +36,17 @@ def run_training(file: TrainingFile) -> str:
     model = trainer.fit(train, valid, file.target_column, *configs)
     model.save(file.model_dir)
     return "\n".join(f"{name:<12} {value}" for name, value in summary(trainer, file.model_dir))
+
+
+def run_comparison(file: TrainingFile) -> str:
+    """Train in three ways, and say what came of each."""
+    trainer = _TRAINERS[file.trainer]()
+    configs = (file.config_model, file.config_training, file.config_lr_scheduler)
+    parse_request(trainer.backend, *configs)
+    spark = start_session(config={key: str(value) for key, value in file.spark.items()})
+    frames = [_read(spark, t) if t else None for t in (file.train, file.valid, file.test)]
+    train, valid, test = frames
+    return str(compare_strategies(trainer, train, valid, file.target_column, *configs, test))
 
 
 def summary(trainer: BaseTrainer, model_dir: str | Path) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The command line: train, predict, inspect, demo."""
+"""The command line: train, compare, predict, inspect, demo."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ def train(settings: dict[str, str], config: Path) -> None:
 
     setup_logger(settings["level"])
     click.echo(run_training(read_training_file(config)))
+
+
+@cli.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def compare(settings: dict[str, str], config: Path) -> None:
+    """Train as the YAML file CONFIG says in three ways, and say which is worth its while.
+
+    Batch by batch, on all rows from disk, and on one batch alone: the same rounds, early stopping
+    and learning rates. The key test, like train and valid, names rows to compare on; without it,
+    the validation rows are taken. No model is saved.
+    """
+    from batchtrainingbooster.cli.jobs import run_comparison
+    from batchtrainingbooster.cli.training_file import read_training_file
+
+    setup_logger(settings["level"])
+    click.echo(run_comparison(read_training_file(config)))
 
 
 @cli.command()

@@ -47,6 +47,7 @@ class TrainingFile:
     target_column: str
     train: Table
     valid: Table | None = None
+    test: Table | None = None
     config_model: dict[str, Any] = attrs.field(factory=dict)
     config_training: dict[str, Any] = attrs.field(factory=dict)
     config_lr_scheduler: dict[str, Any] | None = None
@@ -69,7 +70,7 @@ def read_training_file(file: Path) -> TrainingFile:
         msg = f"{file}: no YAML: {text}"
         raise ConfigError(msg) from error
     values = copy_of(content, str(file))
-    for key in ("train", "valid"):
+    for key in ("train", "valid", "test"):
         if isinstance(values.get(key), dict):
             table = build(Table, copy_of(values[key], f"{file}: {key}"), f"{file}: {key}")
             path = table.path and _absolute(table.path, file.parent)

@@ -279,7 +279,7 @@ def _count(
         for row in own:
             strata[row["stratum"]] = row["n"]
         total = checksum(sum(row["low"] for row in own), sum(row["high"] for row in own))
-        parts[batch] = Part(tuple(sorted(names)), tuple(strata), f"{total:016x}")
+        parts[batch] = Part(tuple(names), tuple(strata), f"{total:016x}")
     return parts
 
 
