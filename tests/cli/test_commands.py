@@ -66,6 +66,23 @@ def test_train_says_what_came_of_it(folder):
     assert "Objective: binary:logistic (inferred)" in (folder / "stderr.txt").read_text()
 
 
+def test_compare_says_which_way_is_worth_its_while(folder):
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    # Test rows as a table of their own; here those of training.
+    config["test"] = config["train"]
+    (folder / "compare.yaml").write_text(yaml.safe_dump(config))
+    done = run("-q", "compare", folder / "compare.yaml", cwd="/")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("|  | rows a tree sees | rounds | validation logloss | test logloss")
+    names = [line.split("|")[1].strip() for line in lines[2:5]]
+    assert names == ["batch by batch", "external memory", "one batch only"]
+    assert [line.split("|")[2].strip() for line in lines[2:5]] == ["160", "320", "160"]
+    assert "sample of one batch: logloss" in done.stdout
+    # What train has staged is used again.
+    assert "320 training rows in 2 batches" in done.stdout
+
+
 def test_predict_writes_what_the_model_says(folder):
     table = pd.read_csv(folder / "table.csv")
     model = BoostedModel.load(folder / "model")
@@ -235,7 +252,7 @@ def test_readme_config_file_is_valid(tmp_path):
 
 def test_help_is_quick_and_lists_all_commands():
     shown = CliRunner().invoke(cli, ["--help"]).output
-    for name in ("train", "predict", "inspect", "demo"):
+    for name in ("train", "compare", "predict", "inspect", "demo"):
         assert f"  {name} " in shown
     code = (
         "import sys\nfrom batchtrainingbooster.cli.main import cli\n"

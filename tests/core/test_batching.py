@@ -140,6 +140,20 @@ def test_budget_in_words():
         num_batches_for(budget, 1000, 110, row)
 
 
+def test_external_memory_keeps_something_of_every_row_in_memory():
+    row = RowMemory(n_columns=10, n_outputs=1)
+    assert row.resident_bytes == 24
+    budget = OVERHEAD_BYTES + 110 * row.bytes + 1000 * 24
+    found, words = num_batches_for(budget, 1000, 10, row, external_memory=True)
+    assert found == 10
+    assert words == (
+        f"1,000 rows x 96 bytes in ({budget:,} bytes - {OVERHEAD_BYTES:,} overhead "
+        "- 10 validation rows x 96 bytes - 1,000 rows x 24 bytes) -> 10 batches"
+    )
+    with pytest.raises(ConfigError, match="1,000 rows of which 24 bytes each stay in memory"):
+        num_batches_for(OVERHEAD_BYTES + 24_000, 1000, 0, row, external_memory=True)
+
+
 def test_batches_are_no_more_than_can_be_named():
     row = RowMemory(n_columns=1, n_outputs=1)
     budget = OVERHEAD_BYTES + row.bytes

@@ -242,6 +242,63 @@ def test_classes_rarer_than_batches_are_reported(spark, tmp_path, caplog):
     assert "'rare' (2 rows)" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"num_batches": 4}, True),
+        ({"num_batches": 4, "validation_fraction": 0.5}, True),
+        ({"num_batches": 1}, False),
+        ({"num_batches": 4, "strategy": "external_memory"}, False),
+    ],
+)
+def test_few_rows_a_batch_are_warned_of(spark, tmp_path, caplog, monkeypatch, settings, warned):
+    frame = frame_of(spark, 400)
+    stage_to(tmp_path / "s", frame, **settings)
+    rows = "50" if "validation_fraction" in settings else "100"
+    assert (f"{rows} rows a batch: with fewer than 100,000" in caplog.text) is warned
+    monkeypatch.setattr("batchtrainingbooster.data.staging.FEW_ROWS", 50)
+    caplog.clear()
+    stage_to(tmp_path / "t", frame, **settings)
+    assert caplog.text == ""
+
+
+def test_integers_that_are_no_classes_cost_a_third_look(spark, tmp_path):
+    evaluated = spark.sparkContext.accumulator(0)
+
+    def count(value):
+        evaluated.add(1)
+        return value
+
+    counted = F.udf(count, T.DoubleType()).asNondeterministic()
+    rows = [(float(i), i % 7, 1000 * (i % 3), i) for i in range(300)]
+    frame = spark.createDataFrame(rows, "a double, few int, large int, many int")
+    looks = {}
+    for target, kind in {"few": 7, "large": 3, "many": 0}.items():
+        evaluated.value = 0
+        job = job_of(frame.withColumn("a", counted("a")), target=target, num_batches=2)
+        assert len(job.train_profile.classes) == kind
+        looks[target] = evaluated.value // 300
+    assert looks == {"few": 1, "large": 2, "many": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ([0.0, 1.0], (0.0, 1.0)),
+        ([0.0, 1.0, 0.5], ()),
+        ([1e6, 2e6], (1e6, 2e6)),
+        ([float(i) for i in range(20)], tuple(float(i) for i in range(20))),
+        ([float(i) for i in range(21)], ()),
+        ([1000.0 + i for i in range(21)], ()),
+    ],
+)
+def test_few_whole_numbers_are_classes(spark, values, classes):
+    rows = [(float(i), values[i % len(values)]) for i in range(100)]
+    assert job_of(spark.createDataFrame(rows, "a double, y double")).train_profile.classes == (
+        classes
+    )
+
+
 def test_source_is_evaluated_twice(spark, tmp_path):
     evaluated = spark.sparkContext.accumulator(0)
 

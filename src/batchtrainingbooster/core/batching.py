@@ -23,6 +23,9 @@ HELD_OUT = -1
 _REFERENCE_ROWS = 100_000
 _REFERENCE_BYTES = 64 * 2**20
 
+# With fewer rows in a batch, trees fit its noise: measured in docs/strategies.md.
+FEW_ROWS = 100_000
+
 # What a run takes whatever its data: libraries at work, the reference sample (measured: 120 MB).
 OVERHEAD_BYTES = 128 * 10**6
 
@@ -157,6 +160,14 @@ class RowMemory:
     bytes_per_output: int = 12
 
     @property
+    def resident_bytes(self) -> int:
+        """Bytes for each row of all batches, where they make one dataset on disk.
+
+        Label, weight, node, gradients and margins stay in memory.
+        """
+        return 4 + 4 + 4 + 12 * self.n_outputs
+
+    @property
     def bytes(self) -> int:
         """Bytes for each row."""
         matrix, fields, quantised = 4 * self.n_columns, 4 + 4 + 8 + 8, 2 * self.n_columns
@@ -164,9 +175,16 @@ class RowMemory:
 
 
 def num_batches_for(
-    memory_budget: int, rows: int, validation_rows: int, row: RowMemory
+    memory_budget: int,
+    rows: int,
+    validation_rows: int,
+    row: RowMemory,
+    *,
+    external_memory: bool = False,
 ) -> tuple[int, str]:
     """Fewest batches of which each fits into the budget beside the validation rows.
+
+    With external memory, what stays in memory of all rows is beside them too.
 
     Returns
     -------
@@ -184,12 +202,14 @@ def num_batches_for(
     >>> num_batches_for(10**9, 10_000_000, 0, RowMemory(n_columns=28, n_outputs=1))[0]
     3
     """
-    free = memory_budget - OVERHEAD_BYTES - validation_rows * row.bytes
+    resident = row.resident_bytes if external_memory else 0
+    free = memory_budget - OVERHEAD_BYTES - validation_rows * row.bytes - rows * resident
     if free < row.bytes:
+        stays = f"{rows:,} rows of which {resident} bytes each stay in memory, " * (resident > 0)
         msg = (
             f"config_training: memory_budget: {memory_budget:,} bytes do not hold "
             f"{OVERHEAD_BYTES:,} of overhead, {validation_rows:,} validation rows of {row.bytes} "
-            "bytes each, and a batch; raise the budget or validate on fewer rows"
+            f"bytes each, {stays}and a batch; raise the budget or validate on fewer rows"
         )
         raise ConfigError(msg)
     num_batches = -(-rows // (free // row.bytes))
@@ -202,7 +222,7 @@ def num_batches_for(
         raise ConfigError(msg)
     words = (
         f"{rows:,} rows x {row.bytes} bytes in ({memory_budget:,} bytes "
-        f"- {OVERHEAD_BYTES:,} overhead - {validation_rows:,} validation rows x {row.bytes} bytes) "
-        f"-> {num_batches} batches"
+        f"- {OVERHEAD_BYTES:,} overhead - {validation_rows:,} validation rows x {row.bytes} bytes"
+        f"{f' - {rows:,} rows x {resident} bytes' * (resident > 0)}) -> {num_batches} batches"
     )
     return max(1, num_batches), words

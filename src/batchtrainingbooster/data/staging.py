@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import time
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -23,7 +24,9 @@ import pyarrow as pa
 
 from batchtrainingbooster.core.batching import (
     DEFAULT_NUM_BATCHES,
+    FEW_ROWS,
     HELD_OUT,
+    OVERHEAD_BYTES,
     RowMemory,
     num_batches_for,
     plan_strata,
@@ -164,7 +167,22 @@ def _plan(job: StagingJob) -> Placement:
             "Classes with fewer rows than there are batches (%d), so some batches have none of "
             "them: %s", num_batches, ", ".join(rare),
         )  # fmt: skip
+    per_batch = sum(training) // num_batches
+    if config.strategy == "incremental" and num_batches > 1 and per_batch < FEW_ROWS:
+        logger.warning(
+            "%s rows a batch: with fewer than %s, each tree fits the noise of its batch, and the "
+            "model is worse than one of all rows. Take fewer batches if memory allows (all rows "
+            "take about %.2g GB), or strategy='external_memory'; `batchtrainingbooster compare` "
+            "measures it", f"{per_batch:,}", f"{FEW_ROWS:,}",
+            (OVERHEAD_BYTES + sum(training) * _row_memory(job).bytes) / 1e9,
+        )  # fmt: skip
     return placement
+
+
+def _row_memory(job: StagingJob) -> RowMemory:
+    target = job.schema.target
+    outputs = len(target.classes) if target.kind is TargetKind.MULTICLASS else 1
+    return RowMemory(job.schema.n_columns, outputs, job.bytes_per_output)
 
 
 def _place(
@@ -203,17 +221,18 @@ def _default_num_batches(job: StagingJob, whole: Placement, held_out: float | No
         num_batches = min(DEFAULT_NUM_BATCHES, n_parts)
         logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
         return num_batches
-    target = job.schema.target
-    outputs = len(target.classes) if target.kind is TargetKind.MULTICLASS else 1
-    row = RowMemory(job.schema.n_columns, outputs, job.bytes_per_output)
+    row, external_memory = _row_memory(job), job.config.strategy == "external_memory"
+    count = partial(num_batches_for, row=row, external_memory=external_memory)
     valid_rows = job.valid_profile.rows if job.valid_profile else sum(whole.held_out)
-    num_batches, words = num_batches_for(budget, training_rows, valid_rows, row)
+    num_batches, words = count(budget, training_rows, valid_rows)
     logger.info("Batches: %s", words)
     if whole.buckets is None:
         return num_batches
 
     def fits(rows: int) -> bool:
-        return num_batches_for(budget, rows, valid_rows, row)[0] == 1
+        # What stays in memory of the other batches' rows.
+        others = (training_rows - rows) * row.resident_bytes * external_memory
+        return count(budget - others, rows, valid_rows)[0] == 1
 
     if not fits(parts.max()):
         msg = (
