@@ -196,7 +196,7 @@ def test_reference_sample_of_a_sorted_source_is_random(spark, tmp_path, small_sa
     source, manifest = stage_to(tmp_path / "s", frame, num_batches=4)
     reference = source.reference()
     assert len(reference.label) == 100
-    assert not (tmp_path / "s" / "train" / "batch=unranked").exists()
+    assert not (tmp_path / "s" / "train" / "batch=-2").exists()
     whole = np.concatenate([source.batch(i).features[:, 0] for i in range(4)])
     # The mean of 100 rows at random lies within 4 standard errors.
     assert abs(reference.features[:, 0].mean() - whole.mean()) < 4 * whole.std() / 10

@@ -24,9 +24,6 @@ from batchtrainingbooster.data.profile import bucket_of
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-VALIDATION = "valid"
-UNRANKED = "unranked"
-
 
 def num_partitions(rows: int, row_bytes: int, target_bytes: int = 64 * 2**20) -> int:
     """Partitions for this much data: a power of 2, at most 256.
@@ -41,14 +38,14 @@ def num_partitions(rows: int, row_bytes: int, target_bytes: int = 64 * 2**20) ->
 
 
 def batch_of_cell(place: np.ndarray) -> Column:
-    """Name of the batch, where the cell decides; columns ``stratum`` and ``row_hash``."""
+    """The batch, where the cell decides; columns ``stratum`` and ``row_hash``."""
     index = F.col("stratum") * N_CELLS + cell_of(F.col("row_hash"))
-    return _name(_lookup(place.ravel().tolist(), index))
+    return _lookup(place.ravel().tolist(), index).cast("int")
 
 
 def batch_of_bucket(place: np.ndarray) -> Column:
-    """Name of the batch of a query, where its bucket decides; column ``group_hash``."""
-    return _name(_lookup(place.tolist(), bucket_of(F.col("group_hash"))))
+    """The batch of a query, where its bucket decides; column ``group_hash``."""
+    return _lookup(place.tolist(), bucket_of(F.col("group_hash"))).cast("int")
 
 
 def with_ranked_batches(
@@ -81,7 +78,7 @@ def with_ranked_batches(
         .repartition(partitions, "row_hash")
         .sortWithinPartitions("stratum", "cell", "row_hash")
         .withColumn("rank", rank)
-        .withColumn("batch", _name(batch))
+        .withColumn("batch", batch.cast("int"))
         .drop("rank", "cell")
     )
 
@@ -166,15 +163,6 @@ def _laid(rank: Column, strata: Sequence[Stratum], num_batches: int) -> Column:
 def _floor_divide(a: Column, b: Column) -> Column:
     """Integer division; the operator ``/`` would go through doubles."""
     return F.call_function("div", a, b)
-
-
-def _name(batch: Column) -> Column:
-    """The folder of a batch: ``"00000"``, ..., and those of rows that are in none."""
-    return (
-        F.when(batch == HELD_OUT, F.lit(VALIDATION))
-        .when(batch == UNDECIDED, F.lit(UNRANKED))
-        .otherwise(F.lpad(batch.cast("string"), 5, "0"))
-    )
 
 
 def _lookup(values: Sequence[int], index: Column) -> Column:

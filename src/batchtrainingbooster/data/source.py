@@ -95,9 +95,8 @@ class Source:
         return F.xxhash64(F.lit(self._seed).cast("long"), *masks, *columns)
 
     def numeric(self, i: int) -> Column:
-        """A numeric feature as float32; NaN is null."""
-        column = F.col(f"c{i}").cast("float")
-        return F.when(~F.isnan(column), column) if self._is_fraction(i) else column
+        """A numeric feature as float32; missing values are null or NaN."""
+        return F.col(f"c{i}").cast("float")
 
     def category(self, i: int) -> Column:
         """A category as text."""

@@ -34,7 +34,6 @@ from batchtrainingbooster.core.batching import (
 from batchtrainingbooster.core.grouping import assign_buckets
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.core.table import Feature, TableSchema, Target, TargetKind
-from batchtrainingbooster.data.assign import VALIDATION
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import (
     FILE,
@@ -253,23 +252,23 @@ def _write(
     job: StagingJob, folder: Folder, placement: Placement
 ) -> tuple[tuple[Part, ...], Part | None]:
     """Write all parts, count them, and compare them with the plan."""
-    wanted = {f"{b:05d}": counts for b, counts in enumerate(placement.batches)}
+    wanted = dict(enumerate(placement.batches))
     if any(placement.held_out):
-        wanted[VALIDATION] = placement.held_out
+        wanted[HELD_OUT] = placement.held_out
     parts = write_frame(job, job.train, job.train_profile, placement, folder, "train")
     _compare(parts, wanted, job.train_profile, "train_dataframe")
-    validation = parts.pop(VALIDATION, None)
+    validation = parts.pop(HELD_OUT, None)
     if job.valid is not None and job.valid_profile is not None:
         found = job.valid_profile
         one_batch = _place(job, found.counts, 1, None)
         valid_parts = write_frame(job, job.valid, found, one_batch, folder, "valid")
-        _compare(valid_parts, {"00000": one_batch.batches[0]}, found, "valid_dataframe")
-        validation = valid_parts["00000"]
+        _compare(valid_parts, {0: one_batch.batches[0]}, found, "valid_dataframe")
+        validation = valid_parts[0]
     return tuple(parts[name] for name in sorted(parts)), validation
 
 
 def _compare(
-    parts: dict[str, Part], wanted: dict[str, tuple[int, ...]], found: Profile, where: str
+    parts: dict[int, Part], wanted: dict[int, tuple[int, ...]], found: Profile, where: str
 ) -> None:
     """Refuse to go on if what lies on storage is not what was planned.
 

@@ -16,7 +16,6 @@ from batchtrainingbooster.core.grouping import sampled_buckets
 from batchtrainingbooster.core.table import FeatureKind, TableSchema
 from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.data.assign import (
-    UNRANKED,
     batch_of_bucket,
     batch_of_cell,
     num_partitions,
@@ -80,7 +79,7 @@ def write_frame(
     placement: Placement,
     folder: Folder,
     name: str,
-) -> dict[str, Part]:
+) -> dict[int, Part]:
     """Write a DataFrame's parts, and count what lies on storage.
 
     Parameters
@@ -97,8 +96,8 @@ def write_frame(
 
     Returns
     -------
-    dict of str to Part
-        By name of the batch.
+    dict of int to Part
+        By batch, or ``HELD_OUT``.
     """
     plan = _plan(job, found, placement)
     partitions = num_partitions(found.rows, _row_bytes(job))
@@ -115,9 +114,9 @@ def write_frame(
             decided = rows.withColumn("batch", plan.batch).sortWithinPartitions("batch")
             _save(job, decided.select(*_unpacked(job), "batch"), path)
             samples = _rank(job, plan, source.frame, folder, name)
-    files: dict[str, list[str]] = {}
+    files: dict[int, list[str]] = {}
     for file in _parquet_files(folder, name):
-        files.setdefault(file.split("/")[1].removeprefix("batch="), []).append(file)
+        files.setdefault(int(file.split("/")[1].removeprefix("batch=")), []).append(file)
     files = {
         batch: sorted(own, key=lambda file: (file not in samples, file))
         for batch, own in files.items()
@@ -133,7 +132,7 @@ class _Plan:
     Attributes
     ----------
     batch : Column
-        Name of the batch, or ``UNRANKED``.
+        The batch, ``HELD_OUT`` or ``UNDECIDED``.
     n_unranked : int
         How many rows must be ranked.
     rank : callable
@@ -172,7 +171,7 @@ def _plan(job: StagingJob, found: Profile, placement: Placement) -> _Plan:
 
 def _rank(job: StagingJob, plan: _Plan, source: DataFrame, folder: Folder, name: str) -> list[str]:
     """Bring the rows that were written without a batch into theirs; the files that this makes."""
-    unranked = f"{name}/batch={UNRANKED}"
+    unranked = f"{name}/batch={UNDECIDED}"
     before = _parquet_files(folder, name)
     if not any(file.startswith(unranked) for file in before):
         return []
@@ -259,30 +258,24 @@ def _staged_stratum(job: StagingJob) -> Column:
 
 
 def _count(
-    job: StagingJob, frame: DataFrame, path: str, files: dict[str, list[str]]
-) -> dict[str, Part]:
+    job: StagingJob, frame: DataFrame, path: str, files: dict[int, list[str]]
+) -> dict[int, Part]:
     """Rows by stratum, and checksum, of each part as it lies on storage."""
     staged = frame.sparkSession.read.parquet(path)
     n_strata = len(job.train_profile.counts)
     rows = (
-        # As a string: Spark would read the folder names as numbers.
         staged.groupBy(
-            F.col("batch").cast("string").alias("batch"), _staged_stratum(job).alias("stratum")
+            F.col("batch").cast("int").alias("batch"), _staged_stratum(job).alias("stratum")
         )
         .agg(F.count(F.lit(1)).alias("n"), *hash_sums("row_hash"))
         .collect()
     )
     parts = {}
     for batch, names in files.items():
-        own = [row for row in rows if _same_batch(row["batch"], batch)]
+        own = [row for row in rows if row["batch"] == batch]
         strata = [0] * n_strata
         for row in own:
             strata[row["stratum"]] = row["n"]
         total = checksum(sum(row["low"] for row in own), sum(row["high"] for row in own))
         parts[batch] = Part(tuple(names), tuple(strata), f"{total:016x}")
     return parts
-
-
-def _same_batch(read: str, folder_name: str) -> bool:
-    """Spark reads the folder name 00003 as the number 3."""
-    return read == folder_name or (folder_name.isdigit() and read == str(int(folder_name)))
