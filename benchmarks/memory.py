@@ -1,0 +1,122 @@
+"""Memory of a process and of all that it starts, Python and Java apart, sampled while it runs."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import attrs
+import psutil
+
+INTERVAL = 0.05
+# Reading a large process's map takes milliseconds, and holds it up: at most this share of the time.
+SHARE = 0.1
+
+
+@attrs.frozen
+class Sample:
+    """Bytes at a moment of the clock ``time.time``."""
+
+    moment: float
+    python: int
+    java: int
+
+
+@attrs.frozen
+class Peak:
+    """The most bytes at any moment: of each kind of process, and of both together."""
+
+    python: int
+    java: int
+    total: int
+
+
+def held_by(pid: int) -> int:
+    """Bytes in memory; pages shared by n processes count 1/n (PSS), where the system tells."""
+    try:
+        text = Path("/proc", str(pid), "smaps_rollup").read_text(encoding="ascii")
+    except OSError:
+        return int(psutil.Process(pid).memory_info().rss)
+    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def sample_tree(root: psutil.Process) -> Sample:
+    """Of a process and all below it; those that end meanwhile count nothing.
+
+    What is not Java counts as Python, Spark's Python workers too.
+    """
+    moment, held = time.time(), {"java": 0, "python": 0}
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            kind = "java" if process.name() == "java" else "python"
+            held[kind] += held_by(process.pid)
+        except psutil.Error:
+            continue
+    return Sample(moment, held["python"], held["java"])
+
+
+def peak(samples: list[Sample], began: float, ended: float) -> Peak:
+    """Of the samples between two moments; of the nearest one where there is none.
+
+    Examples
+    --------
+    >>> peak([Sample(1.0, 5, 1), Sample(2.0, 3, 4), Sample(9.0, 50, 50)], 0.5, 2.5)
+    Peak(python=5, java=4, total=7)
+    """
+    within = [sample for sample in samples if began <= sample.moment <= ended]
+    if not within:
+        within = [min(samples, key=lambda sample: abs(sample.moment - began))]
+    return Peak(
+        max(sample.python for sample in within),
+        max(sample.java for sample in within),
+        max(sample.python + sample.java for sample in within),
+    )
+
+
+class Sampler:
+    """Samples a process tree in a thread, from ``with`` to its end.
+
+    Parameters
+    ----------
+    pid : int
+        The root of the tree.
+    interval : float
+        Seconds between samples; more where sampling takes long.
+    """
+
+    def __init__(self, pid: int, interval: float = INTERVAL) -> None:
+        self.samples: list[Sample] = []
+        self._root = psutil.Process(pid)
+        self._interval = interval
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._over.wait(pause):
+            start = time.perf_counter()
+            try:
+                self.samples.append(sample_tree(self._root))
+            except psutil.Error:
+                return
+            pause = max(self._interval, (time.perf_counter() - start) / SHARE)
