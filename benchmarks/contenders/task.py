@@ -88,4 +88,6 @@ def watched() -> Iterator[dict[str, float]]:
 
 def show(**found: object) -> None:
     """Print what was found, as the last line."""
-    click.echo(json.dumps({"session": None, "stages": {}, "log_loss": None, "trees": None, **found}))
+    click.echo(
+        json.dumps({"session": None, "stages": {}, "log_loss": None, "trees": None, **found})
+    )
