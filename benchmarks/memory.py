@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import attrs
 import psutil
@@ -46,18 +46,25 @@ def held_by(pid: int) -> int:
 
 
 def sample_tree(root: psutil.Process) -> Sample:
-    """Of a process and all below it; those that end meanwhile count nothing.
-
-    What is not Java counts as Python, Spark's Python workers too.
-    """
-    moment, held = time.time(), {"java": 0, "python": 0}
+    """Of a process and all below it; those that end meanwhile count nothing."""
+    moment, held = time.time(), {"python": 0, "java": 0, None: 0}
     for process in [root, *root.children(recursive=True)]:
         try:
-            kind = "java" if process.name() == "java" else "python"
-            held[kind] += held_by(process.pid)
+            held[kind_of(process)] += held_by(process.pid)
         except psutil.Error:
             continue
     return Sample(moment, held["python"], held["java"])
+
+
+def kind_of(process: psutil.Process) -> Literal["python", "java"] | None:
+    """By the program; None where its memory is another's, which counts it.
+
+    Java starts others (``chmod``, say) by way of a copy of itself that lives in its memory.
+    """
+    if Path(process.exe()).name.startswith("python"):
+        return "python"
+    parent = process.parent()
+    return None if parent is not None and Path(parent.exe()).name == "java" else "java"
 
 
 def peak(samples: list[Sample], began: float, ended: float) -> Peak:

@@ -70,11 +70,13 @@ def run_one(pair: Pair, contender: Contender, turn: int, folder: Path) -> dict[s
         "options": contender.options, "load": os.getloadavg()[0],
     }  # fmt: skip
     start = time.perf_counter()
-    with subprocess.Popen(
-        command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        with Sampler(process.pid) as sampler:
-            output, errors = process.communicate()
+    with (
+        subprocess.Popen(
+            command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+        Sampler(process.pid) as sampler,
+    ):
+        output, errors = process.communicate()
     about["whole"] = time.perf_counter() - start
     if process.returncode != 0:
         return {**about, "error": errors[-2000:] or f"exit code {process.returncode}"}
@@ -111,7 +113,7 @@ def main(scale: float, repeats: int, only: tuple[str, ...], output: Path) -> Non
         settings = {
             "scale": scale, "repeats": repeats, "rows": rows, "columns": len(FEATURES),
         }  # fmt: skip
-        results = {"machine": machine(), "settings": settings, "runs": runs}
+        results: dict[str, Any] = {"machine": machine(), "settings": settings, "runs": runs}
         for pair in pairs:
             for turn in range(repeats):
                 for contender in pair.contenders:

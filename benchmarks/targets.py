@@ -111,7 +111,7 @@ def above_idle(run: Run) -> float:
 def batches_held(run: Run, valid_rows: int) -> float:
     """Peak above idle, less what the validation rows may take, in units of one batch."""
     row = 4 * len(FEATURES)
-    return (above_idle(run) - FACTOR * valid_rows * row) / (run["batch_rows"] * row)
+    return (above_idle(run) - FACTOR * valid_rows * row) / (float(run["batch_rows"]) * row)
 
 
 def finished(runs: Sequence[Run]) -> float | None:

@@ -27,8 +27,9 @@ def seconds_of(model: Any, frame: Any) -> float:
 @click.option("--memory", default="4g", show_default=True, help="spark.driver.memory")
 def main(data: Path, trees: int, turns: int, memory: str) -> None:
     """Train both on the first part, and score all training rows."""
-    from batchtrainingbooster import XGBoostTrainer
     from xgboost.spark import SparkXGBClassifier
+
+    from batchtrainingbooster import XGBoostTrainer
 
     spark, session = start_spark("transform", memory)
     small = spark.read.parquet(str(data / "train" / "00000.parquet"))
