@@ -28,6 +28,12 @@ def page(
         f"{rows['train']:,} rows of {settings['columns']} columns to train on, {rows['valid']:,} "
         f"for validation, {rows['test']:,} for the test; turns: {settings['repeats']}, medians."
     )
+    if runs:
+        loads = [run["load"] for run in runs]
+        size += (
+            f" Load of the machine when a run began (the run before it counts too): median "
+            f"{statistics.median(loads):.1f}, at most {max(loads):.1f}."
+        )
     if settings["scale"] < 1:
         size += " The targets are meant for full size: this run only shows that all of it works."
     parts = ["# Benchmark", about, size, "## Targets", target_table(targets)]
@@ -43,8 +49,9 @@ def page(
 
 NOTES = (
     "Seconds are of the work alone: not of Spark's start, nor of the test. Peaks are of that time "
-    "too, in MB (shared pages counted in shares, where the system tells); Python's are of all "
-    "processes that are not Java. Above idle: over what Python held just before the work."
+    "too, in MB: Python's of all Python processes, Spark's workers too, shared pages counted in "
+    "shares where the system tells; the JVM's of all others. Above idle: over what Python held "
+    "just before the work. Stages: in seconds. Trees: in the model; ours is cut at its best round."
 )
 
 

@@ -24,7 +24,7 @@ def seconds_of(code: str) -> float:
 
 
 @click.command(help=__doc__)
-@click.option("--turns", default=5, show_default=True)
+@click.option("--turns", default=3, show_default=True)
 def main(turns: int) -> None:
     """Start interpreters in turn; the first of each, which may read from disk, does not count."""
     codes = {"nothing": "pass", **IMPORTS}

@@ -65,7 +65,6 @@ def main(
             {"kind": "constant", "initial_lr": LEARNING_RATE},
         )
         seconds = time.perf_counter() - start
-    spark.stop()
     test = pq.read_table(data / "test")
     chances = np.asarray(model.predict_proba(test.select(FEATURES)))[:, 1]
     show(

@@ -22,7 +22,6 @@ def main(data: Path, memory: str) -> None:
         for name, frame in frames.items():
             frame.write.parquet(f"{folder}/{name}")
         seconds = time.perf_counter() - start
-    spark.stop()
     show(**window, session=session, seconds=seconds)
 
 

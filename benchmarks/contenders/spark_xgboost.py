@@ -32,7 +32,6 @@ def main(data: Path, trees: int, workers: int, memory: str) -> None:
             learning_rate=LEARNING_RATE,
         ).fit(train)
         seconds = time.perf_counter() - start
-    spark.stop()
     booster = model.get_booster()
     features, label = read(data / "test")
     show(

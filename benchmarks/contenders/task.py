@@ -67,13 +67,7 @@ def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_loss(label: np.ndarray, chance: np.ndarray) -> float:
-    """Mean over the rows.
-
-    Examples
-    --------
-    >>> round(log_loss(np.array([1, 0]), np.array([0.5, 0.5])), 4)
-    0.6931
-    """
+    """Mean over the rows."""
     clipped = np.clip(chance.astype(np.float64), 1e-15, 1 - 1e-15)
     return float(-np.where(label == 1, np.log(clipped), np.log1p(-clipped)).mean())
 

@@ -56,7 +56,6 @@ def main(data: Path, trees: int, turns: int, memory: str) -> None:
         for _ in range(turns):
             for name, model in models.items():
                 found[name].append(seconds_of(model, frame))
-    spark.stop()
     rows = json.loads((data / "rows.json").read_text())["train"]
     pairs = zip(found["ours"], found["xgboost.spark"], strict=True)
     middle = {name: statistics.median(own) for name, own in found.items()}
