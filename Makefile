@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo compare test test-fast lint format types lock build clean
+.PHONY: help setup demo compare bench bench-quick test test-fast lint format types lock build clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## Make .venv with everything that the other targets need
 
@@ -22,6 +22,12 @@ demo: setup ## Train on 327,000 flights, batch by batch, and print what came of 
 
 compare: setup ## Train the three boosters on the flights, and write the table in docs/comparison.md
 	@$(BIN)/python benchmarks/compare_boosters.py
+
+bench: setup ## Measure training against its targets, at full size (hours); see benchmarks/results
+	@$(BIN)/python benchmarks/run.py
+
+bench-quick: setup ## The same at 1/20 of the size, once (minutes), into bench-output
+	@$(BIN)/python benchmarks/run.py --scale 0.05 --repeats 1 --output bench-output
 
 test: setup ## Run all tests
 	@$(BIN)/pytest
@@ -50,4 +56,4 @@ build: setup ## Build the wheel into dist/
 	@$(BIN)/hatchling build -t wheel
 
 clean: ## Remove .venv and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output bench-output dist

@@ -1,0 +1,85 @@
+"""Ours: ``fit`` from Parquet through a warm Spark session with little memory."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow.parquet as pq
+from contenders.task import LEARNING_RATE, PARAMETERS, log_loss, show, start_spark, watched
+from generate import FEATURES, TARGET
+
+TRAINERS = {
+    "xgboost": "XGBoostTrainer",
+    "catboost": "CatBoostTrainer",
+    "lightgbm": "LightGBMTrainer",
+}
+
+
+@click.command(help=__doc__)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--booster", type=click.Choice(list(TRAINERS)), default="xgboost")
+@click.option(
+    "--strategy", type=click.Choice(["incremental", "external_memory"]), default="incremental"
+)
+@click.option("--batches", default=10, show_default=True)
+@click.option("--rounds", default=100, show_default=True, help="In each visit.")
+@click.option("--staging-dir", help="Kept there for other contenders.")
+@click.option("--memory", default="1g", show_default=True, help="spark.driver.memory")
+def main(
+    data: Path,
+    booster: str,
+    strategy: str,
+    batches: int,
+    rounds: int,
+    staging_dir: str | None,
+    memory: str,
+) -> None:
+    """Train, and judge the model on the test rows."""
+    import batchtrainingbooster as btb
+
+    spark, session = start_spark("ours", memory)
+    train, valid = (spark.read.parquet(str(data / name)) for name in ("train", "valid"))
+    trainer = getattr(btb, TRAINERS[booster])()
+    importlib.import_module(f"batchtrainingbooster.backends.{booster}_backend")
+    config_training = {
+        "num_batches": batches,
+        "strategy": strategy,
+        "class_weight": None,
+        "staging_dir": staging_dir,
+        # Every visit counts, as in a loop by hand.
+        "warm_restart": "last",
+        "max_patience": batches,
+    }
+    with watched() as window:
+        start = time.perf_counter()
+        model = trainer.fit(
+            train,
+            valid,
+            TARGET,
+            {"n_estimators": rounds, **PARAMETERS[booster]},
+            config_training,
+            {"kind": "constant", "initial_lr": LEARNING_RATE},
+        )
+        seconds = time.perf_counter() - start
+    test = pq.read_table(data / "test")
+    chances = np.asarray(model.predict_proba(test.select(FEATURES)))[:, 1]
+    show(
+        **window,
+        session=session,
+        seconds=seconds,
+        stages=trainer.timings.by_stage,
+        staging=trainer.timings.staging,
+        log_loss=log_loss(test[TARGET].to_numpy(), chances),
+        trees=model.info.n_rounds,
+        rounds=len(model.history),
+        batch_rows=max(part.rows for part in trainer.manifest.batches),
+        driver_memory=memory,
+    )
+
+
+if __name__ == "__main__":
+    main()
