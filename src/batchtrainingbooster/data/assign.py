@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def num_partitions(rows: int, row_bytes: int, target_bytes: int = 64 * 2**20) -> int:
+def num_partitions(rows: int, row_bytes: int, target_bytes: int = 32 * 2**20) -> int:
     """Partitions for this much data: a power of 2, at most 256.
 
     Examples
     --------
     >>> num_partitions(4_000_000, 116)
-    8
+    16
     """
     wanted = rows * row_bytes / target_bytes
     return min(256, 1 << max(0, int(np.ceil(np.log2(max(wanted, 1))))))

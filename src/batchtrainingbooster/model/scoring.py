@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -36,8 +37,8 @@ _LABEL_TYPES: dict[str, tuple[T.DataType, pa.DataType]] = {
 def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
     """See ``BoostedModel.transform``.
 
-    Columns are renamed by position meanwhile, so they may be called anything. Vectors are scored
-    as arrays, and given to Spark ML as vectors again.
+    Columns are renamed by position meanwhile, so they may be called anything. Vectors come from
+    Python as such, since making them in Spark takes as long as scoring.
     """
     target = model.info.schema.target
     scores = [] if not target.classes else ["rawPrediction", "probability"]
@@ -49,30 +50,30 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
     spark_label, arrow_label = _LABEL_TYPES.get(label_type, _LABEL_TYPES["string"])
 
     fields = frame.schema.fields
-    position = {field.name: f"c{i}" for i, field in enumerate(fields)}
-    renamed = frame.toDF(*position.values())
-    # vectors -> arrays beside them, under the names that the model knows
-    features = [
-        _feature(F.col(position[f.name]), frame.schema[f.name].dataType).alias(f"f{i}")
-        for i, f in enumerate(model.info.schema.features)
-    ]
-    prepared = renamed.select("*", *features)
-    schema = T.StructType(
-        [T.StructField(f"c{i}", field.dataType, True) for i, field in enumerate(fields)]
-    )
+    position = {field.name: i for i, field in enumerate(fields)}
+    columns = [F.col(f"c{i}") for i in range(len(fields))]
+    # Where Python finds each feature: among the columns as they are, or, for a vector, behind them.
+    places: list[int] = []
+    for feature in model.info.schema.features:
+        place = position[feature.name]
+        if isinstance(fields[place].dataType, T.UserDefinedType):
+            columns.append(_numbers_of(F.col(f"c{place}")).alias(f"f{place}"))
+            place = len(columns) - 1
+        places.append(place)
+    schema = T.StructType([T.StructField(f"c{i}", f.dataType, True) for i, f in enumerate(fields)])
     for name in scores:
-        schema = schema.add(name, T.ArrayType(T.DoubleType()))
+        schema = schema.add(name, VectorUDT())
     schema = schema.add("prediction", spark_label)
-    scored = prepared.mapInArrow(_scorer(model, len(fields), arrow_label), schema)
-    vectors = [_to_vector(name) for name in scores]
+    prepared = frame.toDF(*[f"c{i}" for i in range(len(fields))]).select(*columns)
+    scored = prepared.mapInArrow(_scorer(model, len(fields), places, arrow_label), schema)
     kept = [
         F.col(f"c{i}").alias(field.name, metadata=field.metadata) for i, field in enumerate(fields)
     ]
-    return scored.select(*kept, *vectors, "prediction")
+    return scored.select(*kept, *outputs)
 
 
 def _scorer(
-    model: BoostedModel, n_kept: int, label_type: pa.DataType
+    model: BoostedModel, n_kept: int, places: Sequence[int], label_type: pa.DataType
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """What runs on the executors; it holds the model and its backend, not the training loop."""
     info = model.info
@@ -84,15 +85,15 @@ def _scorer(
         names = [feature.name for feature in info.schema.features]
         for batch in batches:
             columns = batch.columns
-            table = pa.table(dict(zip(names, columns[n_kept:], strict=True)))
+            table = pa.table({n: columns[place] for n, place in zip(names, places, strict=True)})
             margins = model.predictor.margins(feature_matrix(info.schema, table))
             found: dict[str, pa.Array] = {}
             if classes is None:
                 found["prediction"] = pa.array(links.expectations(margins, info.link))
             else:
                 chances = links.probabilities(margins, info.link)
-                found["rawPrediction"] = _lists(links.raw_predictions(margins, info.link))
-                found["probability"] = _lists(chances)
+                found["rawPrediction"] = _vectors(links.raw_predictions(margins, info.link))
+                found["probability"] = _vectors(chances)
                 found["prediction"] = classes.take(pa.array(chances.argmax(axis=1)))
                 found["prediction"] = found["prediction"].cast(label_type)
             kept = dict(zip(batch.schema.names[:n_kept], columns[:n_kept], strict=True))
@@ -101,24 +102,24 @@ def _scorer(
     return score
 
 
-def _lists(values: np.ndarray) -> pa.ListArray:
-    """A matrix as an array of lists, without a copy of its values."""
-    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
+def _vectors(values: np.ndarray) -> pa.StructArray:
+    """A matrix as dense vectors of Spark ML, in the form in which Spark stores them."""
+    n, width = values.shape
+    offsets = np.arange(0, values.size + 1, width, dtype=np.int32)
+    numbers = pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(values.astype(np.float64, copy=False).ravel())
+    )
+    is_dense = pa.array(np.ones(n, np.int8))
+    none = pa.nulls(n, pa.int32()), pa.nulls(n, pa.list_(pa.int32()))
+    return pa.StructArray.from_arrays(
+        [is_dense, *none, numbers], names=["type", "size", "indices", "values"]
+    )
 
 
-def _feature(column: Column, kind: T.DataType) -> Column:
-    if isinstance(kind, T.UserDefinedType):
-        from pyspark.ml.functions import vector_to_array
+def _numbers_of(vector: Column) -> Column:
+    from pyspark.ml.functions import vector_to_array
 
-        return vector_to_array(column)
-    return column
-
-
-def _to_vector(name: str) -> Column:
-    from pyspark.ml.functions import array_to_vector
-
-    return array_to_vector(F.col(name)).alias(name)
+    return vector_to_array(vector)
 
 
 def _check_names(model: BoostedModel, frame: DataFrame, outputs: list[str]) -> None:
