@@ -172,7 +172,7 @@ def test_external_memory_is_one_visit_an_epoch_on_one_dataset():
 
 
 def test_a_visit_to_all_batches_says_so(caplog):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "batchtrainingbooster"):
         run([2, 1], 3, strategy="external_memory")
     assert "Visit 1 (epoch 1, all batches): learning rate 0.1" in caplog.text
 

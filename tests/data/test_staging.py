@@ -252,6 +252,7 @@ def test_classes_rarer_than_batches_are_reported(spark, tmp_path, caplog):
     ],
 )
 def test_few_rows_a_batch_are_warned_of(spark, tmp_path, caplog, monkeypatch, settings, warned):
+    caplog.set_level("WARNING", "batchtrainingbooster")
     frame = frame_of(spark, 400)
     stage_to(tmp_path / "s", frame, **settings)
     rows = "50" if "validation_fraction" in settings else "100"

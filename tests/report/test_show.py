@@ -18,14 +18,13 @@ def test_figure_is_written_and_logged_outside_a_notebook(tmp_path, caplog):
 
 
 def test_figure_is_displayed_in_a_notebook(tmp_path, monkeypatch):
-    shown = []
+    shown, figure = [], Figure()  # which looks at IPython itself
     shell = SimpleNamespace(config={"IPKernelApp": {}})
     module = SimpleNamespace(
         get_ipython=lambda: shell, display=SimpleNamespace(display=shown.append)
     )
     monkeypatch.setitem(sys.modules, "IPython", module)
     monkeypatch.setitem(sys.modules, "IPython.display", module.display)
-    figure = Figure()
     assert show_figure(figure, str(tmp_path)) is None
     assert shown == [figure]
     assert list(tmp_path.iterdir()) == []

@@ -98,8 +98,8 @@ def compare_strategies(
         if test_job is not None:
             stage(test_job, test)
         seconds = time.perf_counter() - start
-        tasks = _tasks(name, configs, prepared, folder, test if test_job else None)
-        arms = [Arm(task.arm, _in_a_process(task)) for task in tasks]
+        tasks = tasks_of(name, configs, prepared, folder, test if test_job else None)
+        arms = [Arm(task.arm, in_a_process(task)) for task in tasks]
     return StrategyComparison(
         arms=tuple(arms),
         maximize=prepared.maximize,
@@ -132,7 +132,7 @@ def _plain(config: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     return copied
 
 
-def _tasks(
+def tasks_of(
     backend: str,
     configs: list[dict[str, Any]],
     prepared: Prepared,
@@ -160,7 +160,7 @@ def _tasks(
     ]
 
 
-def _in_a_process(task: Task) -> Outcome | str:
+def in_a_process(task: Task) -> Outcome | str:
     """What came of an arm, or why it failed."""
     logger.info("Comparing: %s", task.arm)
     with tempfile.TemporaryDirectory() as folder:
