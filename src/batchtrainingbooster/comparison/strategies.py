@@ -139,6 +139,7 @@ def tasks_of(
     folder: Folder,
     test: Folder | None,
 ) -> list[Task]:
+    """What each arm is told."""
     names = [INCREMENTAL, EXTERNAL_MEMORY, ONE_BATCH]
     if backend not in HAVE_EXTERNAL_MEMORY:
         names.remove(EXTERNAL_MEMORY)
