@@ -142,7 +142,7 @@ def test_batches_do_not_depend_on_order_or_partitioning(spark, tmp_path, monkeyp
     # nor on the number of shuffle partitions
     monkeypatch.setattr(
         "batchtrainingbooster.data.writing.num_partitions",
-        lambda rows, row_bytes: num_partitions(rows, row_bytes, target_bytes=2048),
+        lambda rows, *more: num_partitions(16_384 * rows, *more),
     )
     scattered, of_many = stage_to(tmp_path / "scattered", frame, **settings)
     assert max(len(part.files) for part in of_many.batches) > 4

@@ -231,7 +231,7 @@ def test_nulls_in_different_columns_are_different_rows(spark):
     columns = choose_columns(frame, "y", TrainingConfig())
     same_label = frame.withColumn("y", F.lit("x"))
     source = Source(same_label, columns, 0)
-    assert source.frame.select(source.row_hash).distinct().count() == 2
+    assert source.frame.selectExpr(source.row_hash).distinct().count() == 2
 
 
 def test_classes_rarer_than_batches_are_reported(spark, tmp_path, caplog):
@@ -330,10 +330,10 @@ def test_nor_do_they_where_rows_are_laid_out(spark, tmp_path, small_sample):
 
 
 def test_no_task_holds_a_whole_class(spark, tmp_path, monkeypatch):
-    # With partitions of 4 kB in place of 64 MiB, so that few rows fill many.
+    # With partitions of 4 kB in place of 16 MiB, so that few rows fill many.
     monkeypatch.setattr(
         "batchtrainingbooster.data.writing.num_partitions",
-        lambda rows, row_bytes: num_partitions(rows, row_bytes, target_bytes=4096),
+        lambda rows, *more: num_partitions(4096 * rows, *more),
     )
     frame = frame_of(spark, 2_000, n_classes=2)
     source, manifest = stage_to(tmp_path / "s", frame, num_batches=2)
@@ -376,8 +376,8 @@ def assigned(job, path, num_batches, fraction):
     rows = reference_rows(manifest.schema.n_columns, sizes)
     share = rows / sum(sizes) if num_batches > 1 else 0
     plan = plan_cells(counts, strata, num_batches, share)
-    h = source.row_hash
-    rows = source.frame.select(source.label.alias("y"), h.alias("h"), cell_of(h).alias("c"))
+    h = F.expr(source.row_hash)
+    rows = source.frame.select(F.expr(source.label).alias("y"), h.alias("h"), cell_of(h).alias("c"))
     rows = sorted((row.y, row.c, row.h) for row in rows.collect())
     expected = {}
     for i, label in enumerate(job.train_profile.classes):

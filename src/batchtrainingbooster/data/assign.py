@@ -25,15 +25,20 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def num_partitions(rows: int, row_bytes: int, target_bytes: int = 32 * 2**20) -> int:
-    """Partitions for this much data: a power of 2, at most 256.
+def num_partitions(rows: int, row_bytes: int, num_batches: int) -> int:
+    """Partitions in which rows are written: a power of 2, at most 256.
+
+    Each of them writes a file for each batch, so that many batches want larger partitions.
 
     Examples
     --------
-    >>> num_partitions(4_000_000, 116)
-    16
+    >>> num_partitions(4_000_000, 136, num_batches=10)
+    32
+    >>> num_partitions(200_000, 136, num_batches=1)
+    4
     """
-    wanted = rows * row_bytes / target_bytes
+    partition_bytes = 2**20 * min(32, 8 * num_batches)
+    wanted = rows * row_bytes / partition_bytes
     return min(256, 1 << max(0, int(np.ceil(np.log2(max(wanted, 1))))))
 
 

@@ -5,55 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
-
-from pyspark.sql import functions as F
 
 from batchtrainingbooster.data.columns import label_is_numeric
 from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.errors import DataError
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column
-
 _INFINITE, _INEXACT, _BAD_WEIGHT, _INFINITE_LABEL, _NO_GROUP, _NEGATIVE_GRADE = 1, 2, 4, 8, 16, 32
 
 
-def fault_bits(source: Source, *, allow_precision_loss: bool) -> Column:
+def fault_bits(source: Source, *, allow_precision_loss: bool) -> str:
     """Which faults a row has; 0 where none."""
     columns = source.columns
-    faults = _flag([source.is_infinite(i) for i in source.can_be_infinite()], _INFINITE)
+    faults = [_flag([source.is_infinite(i) for i in source.can_be_infinite()], _INFINITE)]
     if not allow_precision_loss:
-        inexact = _flag([source.is_inexact(i) for i in source.can_be_inexact()], _INEXACT)
-        faults = faults.bitwiseOR(inexact)
+        faults.append(_flag([source.is_inexact(i) for i in source.can_be_inexact()], _INEXACT))
     if columns.weight is not None:
-        faults = faults.bitwiseOR(_flag([_is_bad_weight(source)], _BAD_WEIGHT))
-    label = source.label
+        faults.append(_flag([_is_bad_weight(source)], _BAD_WEIGHT))
     if columns.group is not None:
-        faults = faults.bitwiseOR(_flag([source.group.isNull()], _NO_GROUP))
-        negative = F.coalesce(label < 0, F.lit(False))
-        faults = faults.bitwiseOR(_flag([negative], _NEGATIVE_GRADE))
+        faults.append(_flag([_has_no_group(source)], _NO_GROUP))
+        faults.append(_flag([f"coalesce({source.label} < 0, false)"], _NEGATIVE_GRADE))
     if label_is_numeric(source.types[len(columns.features)]):
-        infinite = F.coalesce(F.abs(label.cast("double")) == float("inf"), F.lit(False))
-        faults = faults.bitwiseOR(_flag([infinite], _INFINITE_LABEL))
-    return faults
+        label = f"abs(CAST({source.label} AS double))"
+        infinite = f"coalesce({label} = double('Infinity'), false)"
+        faults.append(_flag([infinite], _INFINITE_LABEL))
+    return " | ".join(faults)
 
 
-def _is_bad_weight(source: Source) -> Column:
+def _is_bad_weight(source: Source) -> str:
     weight = source.weight
-    fine = (weight >= 0) & (weight < float("inf"))
-    return ~F.coalesce(fine, F.lit(False))
+    return f"NOT coalesce({weight} >= 0 AND {weight} < double('Infinity'), false)"
 
 
-def _flag(conditions: list[Column], bit: int) -> Column:
-    """``bit`` where any of the conditions holds, else 0; a balanced tree, as there may be many."""
-    if not conditions:
-        return F.lit(0)
-    while len(conditions) > 1:
-        pairs = zip(conditions[::2], conditions[1::2], strict=False)
-        odd = conditions[-1:] if len(conditions) % 2 else []
-        conditions = [a | b for a, b in pairs] + odd
-    return F.when(conditions[0], bit).otherwise(0)
+def _has_no_group(source: Source) -> str:
+    return f"{source.group} IS NULL"
+
+
+def _flag(conditions: list[str], bit: int) -> str:
+    """``bit`` where any of the conditions holds, else 0."""
+    return f"CASE WHEN {' OR '.join(conditions) or 'false'} THEN {bit} ELSE 0 END"
 
 
 def refuse_faults(bits: Iterable[int], source: Source, where: str) -> None:
@@ -73,7 +62,7 @@ def refuse_faults(bits: Iterable[int], source: Source, where: str) -> None:
         )
         raise DataError(msg)
     if faults & _NO_GROUP:
-        n = source.frame.where(source.group.isNull()).count()
+        n = source.frame.where(_has_no_group(source)).count()
         msg = f"{where}: group_column {source.columns.group!r} is null in {n:,} rows; fill or drop"
         raise DataError(msg)
     if faults & _NEGATIVE_GRADE:
@@ -99,9 +88,9 @@ def refuse_faults(bits: Iterable[int], source: Source, where: str) -> None:
         raise DataError(msg)
 
 
-def _count_by_column(source: Source, conditions: dict[int, Column]) -> str:
-    counts = source.frame.agg(
-        *[F.count_if(condition).alias(f"n{i}") for i, condition in conditions.items()]
+def _count_by_column(source: Source, conditions: dict[int, str]) -> str:
+    counts = source.frame.selectExpr(
+        *[f"count_if({condition}) AS n{i}" for i, condition in conditions.items()]
     ).collect()[0]
     return ", ".join(
         f"{source.columns.features[i].name!r} ({counts[f'n{i}']:,} rows)"

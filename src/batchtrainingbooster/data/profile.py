@@ -154,14 +154,14 @@ def _narrow(source: Source, *, allow_precision_loss: bool) -> DataFrame:
     """Only what the questions need: label, hash, weight, faults, sizes, categories."""
     columns = source.columns
     faults = fault_bits(source, allow_precision_loss=allow_precision_loss)
-    return source.frame.select(
-        source.label.alias("label"),
-        source.row_hash.alias("row_hash"),
-        *([source.weight.alias("weight")] if columns.weight else []),
-        *([source.group_hash.alias("group_hash")] if columns.group else []),
-        faults.alias("faults"),
-        *[source.array_size(i).alias(f"s{i}") for i in columns.of_kind(FeatureKind.ARRAY)],
-        *[source.category(i).alias(f"k{i}") for i in columns.of_kind(FeatureKind.CATEGORICAL)],
+    return source.frame.selectExpr(
+        f"{source.label} AS label",
+        f"{source.row_hash} AS row_hash",
+        *([f"{source.weight} AS weight"] if columns.weight else []),
+        *([f"{source.group_hash} AS group_hash"] if columns.group else []),
+        f"{faults} AS faults",
+        *[f"{source.array_size(i)} AS s{i}" for i in columns.of_kind(FeatureKind.ARRAY)],
+        *[f"{source.category(i)} AS k{i}" for i in columns.of_kind(FeatureKind.CATEGORICAL)],
     )
 
 

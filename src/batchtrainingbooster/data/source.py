@@ -1,22 +1,23 @@
-"""The user's columns as Spark expressions under names of our own.
+"""The user's columns as SQL expressions under names of our own.
 
 A column may be called anything (dots, quotes, twice the same but for case): every DataFrame is
-first renamed by position, and the user's names live on only in the schema.
+first renamed by position, and the user's names live on only in the schema. Text goes to Spark in
+one piece, where every operator of a ``Column`` takes a round trip, which thousands of columns feel.
 """
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.columns import FRACTIONS, WIDE_INTEGERS, SourceColumns, is_vector
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
+
+_INFINITY = "double('Infinity')"
 
 
 class Source:
@@ -36,97 +37,92 @@ class Source:
     """
 
     def __init__(self, frame: DataFrame, columns: SourceColumns, seed: int) -> None:
-        renamed = frame.toDF(*[f"p{i}" for i in range(len(frame.columns))])
         position = {name: i for i, name in enumerate(frame.columns)}
         types = {field.name: field.dataType for field in frame.schema.fields}
         self.columns = columns
         self.types = [types[name] for name in columns.names]
-        self.frame = renamed.select(
-            *[
-                _plain(F.col(f"p{position[name]}"), kind).alias(f"c{i}")
-                for i, (name, kind) in enumerate(zip(columns.names, self.types, strict=True))
-            ]
+        renamed = frame.toDF(*[f"p{i}" for i in range(len(frame.columns))])
+        places = [position[name] for name in columns.names]
+        vectors = [p for p, kind in zip(places, self.types, strict=True) if is_vector(kind)]
+        self.frame = _spread(renamed, vectors).selectExpr(
+            *[f"p{place} AS c{i}" for i, place in enumerate(places)]
         )
         self._seed = seed
 
     @property
-    def label(self) -> Column:
+    def label(self) -> str:
         """The target; NaN is null."""
         i = len(self.columns.features)
-        column = F.col(f"c{i}")
+        column = f"c{i}"
         if isinstance(self.types[i], T.DecimalType):
-            column = column.cast("double")
+            column = f"CAST({column} AS double)"
         if isinstance(self.types[i], FRACTIONS):
-            column = F.when(~F.isnan(column), column)
+            column = f"CASE WHEN NOT isnan({column}) THEN {column} END"
         return column
 
     @property
-    def weight(self) -> Column:
+    def weight(self) -> str:
         """The row weight: 1 where no column is named."""
         if self.columns.weight is None:
-            return F.lit(1.0)
-        return F.col(f"c{len(self.columns.features) + 1}").cast("double")
+            return "1.0D"
+        return f"CAST(c{len(self.columns.features) + 1} AS double)"
 
     @property
-    def group(self) -> Column:
+    def group(self) -> str:
         """The query as it is."""
-        return F.col(f"c{len(self.types) - 1}")
+        return f"c{len(self.types) - 1}"
 
     @property
-    def group_hash(self) -> Column:
+    def group_hash(self) -> str:
         """64 bits of the query and the seed."""
-        return F.xxhash64(F.lit(self._seed).cast("long"), self.group)
+        return f"xxhash64(CAST({self._seed} AS bigint), {self.group})"
 
     @property
-    def row_hash(self) -> Column:
+    def row_hash(self) -> str:
         """64 bits of all columns and the seed; equal rows have equal hashes.
 
         Hashes pass nulls over, so a bit mask of the nulls is hashed too: else (null, 5) and
         (5, null) would be one row.
         """
-        columns = [F.col(f"c{i}") for i in range(len(self.types))]
+        columns = [f"c{i}" for i in range(len(self.types))]
         masks = []
         for start in range(0, len(columns), 63):
             bits = [
-                F.when(column.isNull(), F.lit(1 << bit)).otherwise(F.lit(0)).cast("long")
+                f"CASE WHEN {column} IS NULL THEN {1 << bit}L ELSE 0L END"
                 for bit, column in enumerate(columns[start : start + 63])
             ]
-            masks.append(reduce(lambda a, b: a.bitwiseOR(b), bits))
-        return F.xxhash64(F.lit(self._seed).cast("long"), *masks, *columns)
+            masks.append(" | ".join(bits))
+        return f"xxhash64(CAST({self._seed} AS bigint), {', '.join([*masks, *columns])})"
 
-    def numeric(self, i: int) -> Column:
+    def numeric(self, i: int) -> str:
         """A numeric feature as float32; missing values are null or NaN."""
-        return F.col(f"c{i}").cast("float")
+        return f"CAST(c{i} AS float)"
 
-    def category(self, i: int) -> Column:
+    def category(self, i: int) -> str:
         """A category as text."""
-        return F.col(f"c{i}").cast("string")
+        return f"CAST(c{i} AS string)"
 
-    def array(self, i: int, width: int) -> Column:
+    def array(self, i: int, width: int) -> str:
         """A vector or array as float32s; a null one is all missing."""
-        floats = F.col(f"c{i}").cast("array<float>")
-        missing = F.array_repeat(F.lit(None).cast("float"), width)
-        return F.coalesce(floats, missing)
+        missing = f"array_repeat(CAST(NULL AS float), {width})"
+        return f"coalesce({self._floats(i)}, {missing})"
 
-    def array_size(self, i: int) -> Column:
+    def array_size(self, i: int) -> str:
         """Length of a vector or array; null where it is null."""
-        return F.when(F.col(f"c{i}").isNotNull(), F.size(f"c{i}"))
+        return f"CASE WHEN c{i} IS NOT NULL THEN size(c{i}) END"
 
-    def is_infinite(self, i: int) -> Column:
+    def is_infinite(self, i: int) -> str:
         """Whether a feature is infinite once it is float32."""
-        column = F.col(f"c{i}")
         if self.columns.features[i].kind is FeatureKind.ARRAY:
-            floats = column.cast("array<float>")
-            return F.coalesce(F.exists(floats, lambda x: F.abs(x) == float("inf")), F.lit(False))
-        return F.coalesce(F.abs(column.cast("float")) == float("inf"), F.lit(False))
+            return f"coalesce(exists({self._floats(i)}, x -> abs(x) = {_INFINITY}), false)"
+        return f"coalesce(abs({self.numeric(i)}) = {_INFINITY}, false)"
 
-    def is_inexact(self, i: int) -> Column:
+    def is_inexact(self, i: int) -> str:
         """Whether an integer feature changes in value when it becomes float32."""
-        column = F.col(f"c{i}")
-        back = column.cast("float").cast("double")
+        back = f"CAST({self.numeric(i)} AS double)"
         # 2**63 is a float32, but its cast to long would be one less, as if it had been exact.
-        inexact = F.expr(f"try_cast(cast(cast(c{i} as float) as double) as bigint) <> c{i}")
-        return F.coalesce(inexact | (F.abs(back) >= float(2**63)), F.lit(False))
+        inexact = f"try_cast({back} AS bigint) <> c{i}"
+        return f"coalesce({inexact} OR abs({back}) >= {float(2**63)!r}D, false)"
 
     def can_be_infinite(self) -> list[int]:
         """Positions of the features that may hold infinite values."""
@@ -148,11 +144,14 @@ class Source:
     def _is_fraction(self, i: int) -> bool:
         return isinstance(self.types[i], FRACTIONS)
 
+    def _floats(self, i: int) -> str:
+        return f"CAST(c{i} AS array<float>)"
 
-def _plain(column: Column, kind: T.DataType) -> Column:
-    """A vector as an array, so that sparse and dense ones are the same row."""
-    if not is_vector(kind):
-        return column
+
+def _spread(frame: DataFrame, vectors: list[int]) -> DataFrame:
+    """Vectors as arrays, so that sparse and dense ones are the same row."""
+    if not vectors:
+        return frame
     from pyspark.ml.functions import vector_to_array
 
-    return vector_to_array(column)
+    return frame.withColumns({f"p{i}": vector_to_array(f"p{i}") for i in vectors})

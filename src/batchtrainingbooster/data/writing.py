@@ -100,20 +100,22 @@ def write_frame(
         By batch, or ``HELD_OUT``.
     """
     plan = _plan(job, found, placement)
-    partitions = num_partitions(found.rows, _row_bytes(job))
+    num_batches = len(placement.batches)
+    partitions = num_partitions(found.rows, _row_bytes(job), num_batches)
     path = f"{folder.uri}/{name}"
     with timed("writing"):
         if plan.n_unranked == found.rows:
-            ranked = plan.rank(source.frame.select(*_packed(job, source)), partitions)
-            _save(job, ranked.select(*_unpacked(job), "batch"), path)
+            ranked = plan.rank(_packed(job, source), partitions)
+            _save(job, ranked.selectExpr(*_unpacked(job)), path)
             samples: list[str] = []
         else:
             # Few tasks write few files, whatever the partitions of the source.
-            rows = source.frame.coalesce(partitions).select(*_packed(job, source))
+            rows = _packed(job, source).coalesce(partitions)
             # Spark would sort by batch anyway, but rows twice as wide.
             decided = rows.withColumn("batch", plan.batch).sortWithinPartitions("batch")
-            _save(job, decided.select(*_unpacked(job), "batch"), path)
-            samples = _rank(job, plan, source.frame, folder, name)
+            written = decided.selectExpr(*_unpacked(job))
+            _save(job, written, path)
+            samples = _rank(job, plan, written, num_batches, folder, name)
     files: dict[int, list[str]] = {}
     for file in _parquet_files(folder, name):
         files.setdefault(int(file.split("/")[1].removeprefix("batch=")), []).append(file)
@@ -169,15 +171,23 @@ def _plan(job: StagingJob, found: Profile, placement: Placement) -> _Plan:
     )
 
 
-def _rank(job: StagingJob, plan: _Plan, source: DataFrame, folder: Folder, name: str) -> list[str]:
+def _rank(
+    job: StagingJob,
+    plan: _Plan,
+    written: DataFrame,
+    num_batches: int,
+    folder: Folder,
+    name: str,
+) -> list[str]:
     """Bring the rows that were written without a batch into theirs; the files that this makes."""
     unranked = f"{name}/batch={UNDECIDED}"
     before = _parquet_files(folder, name)
     if not any(file.startswith(unranked) for file in before):
         return []
-    staged = source.sparkSession.read.parquet(f"{folder.uri}/{unranked}")
+    schema = written.drop("batch").schema
+    staged = written.sparkSession.read.schema(schema).parquet(f"{folder.uri}/{unranked}")
     rows = staged.withColumn("stratum", _staged_stratum(job))
-    partitions = num_partitions(plan.n_unranked, _row_bytes(job))
+    partitions = num_partitions(plan.n_unranked, _row_bytes(job), num_batches)
     ranked = plan.rank(rows, partitions).select(*staged.columns, "batch")
     _save(job, ranked, f"{folder.uri}/{name}", mode="append")
     folder.delete_folder(unranked)
@@ -203,38 +213,38 @@ def _parquet_files(folder: Folder, name: str) -> list[str]:
     ]
 
 
-def _packed(job: StagingJob, source: Source) -> list[Column]:
+def _packed(job: StagingJob, source: Source) -> DataFrame:
     """What is shuffled: numeric features in one array, half the bytes of a row of fields."""
     columns = job.columns
     numeric = [source.numeric(i) for i in columns.of_kind(FeatureKind.NUMERIC)]
-    label, stratum = source.label, _stratum(job, source.label)
-    label = stratum.cast("float") if job.schema.target.classes else label.cast("float")
-    return [
-        *([F.array(*numeric).alias("numeric")] if numeric else []),
-        *[source.category(i).alias(f"f{i}") for i in columns.of_kind(FeatureKind.CATEGORICAL)],
+    rows = source.frame.selectExpr(
+        *([f"array({', '.join(numeric)}) AS numeric"] if numeric else []),
+        *[f"{source.category(i)} AS f{i}" for i in columns.of_kind(FeatureKind.CATEGORICAL)],
         *[
-            source.array(i, job.schema.features[i].width).alias(f"f{i}")
+            f"{source.array(i, job.schema.features[i].width)} AS f{i}"
             for i in columns.of_kind(FeatureKind.ARRAY)
         ],
-        label.alias("label"),
-        *([source.weight.cast("float").alias("weight")] if columns.weight else []),
-        stratum.alias("stratum"),
-        source.row_hash.alias("row_hash"),
-        *([source.group_hash.alias("group_hash")] if columns.group else []),
-    ]
+        f"{source.label} AS label",
+        *([f"CAST({source.weight} AS float) AS weight"] if columns.weight else []),
+        f"{source.row_hash} AS row_hash",
+        *([f"{source.group_hash} AS group_hash"] if columns.group else []),
+    )
+    stratum = _stratum(job, F.col("label"))
+    label = stratum if job.schema.target.classes else F.col("label")
+    return rows.withColumns({"label": label.cast("float"), "stratum": stratum})
 
 
-def _unpacked(job: StagingJob) -> list[Column]:
+def _unpacked(job: StagingJob) -> list[str]:
     """What is written: a column for each feature, ``f0, f1, ...``."""
     columns = job.columns
     position = {i: n for n, i in enumerate(columns.of_kind(FeatureKind.NUMERIC))}
     features = [
-        F.col("numeric")[position[i]].alias(f"f{i}") if i in position else F.col(f"f{i}")
+        f"numeric[{position[i]}] AS f{i}" if i in position else f"f{i}"
         for i in range(len(columns.features))
     ]
     fields = ["label", *(["weight"] if columns.weight else []), "row_hash"]
     fields += ["group_hash"] if columns.group else []
-    return [*features, *[F.col(name) for name in fields]]
+    return [*features, *fields, "batch"]
 
 
 def _stratum(job: StagingJob, label: Column) -> Column:
@@ -261,12 +271,12 @@ def _count(
     job: StagingJob, frame: DataFrame, path: str, files: dict[int, list[str]]
 ) -> dict[int, Part]:
     """Rows by stratum, and checksum, of each part as it lies on storage."""
-    staged = frame.sparkSession.read.parquet(path)
+    # Given, as Spark would otherwise start a job to look for it.
+    schema = "label float, row_hash bigint, batch int"
+    staged = frame.sparkSession.read.schema(schema).parquet(path)
     n_strata = len(job.train_profile.counts)
     rows = (
-        staged.groupBy(
-            F.col("batch").cast("int").alias("batch"), _staged_stratum(job).alias("stratum")
-        )
+        staged.groupBy("batch", _staged_stratum(job).alias("stratum"))
         .agg(F.count(F.lit(1)).alias("n"), *hash_sums("row_hash"))
         .collect()
     )
