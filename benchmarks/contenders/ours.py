@@ -9,7 +9,16 @@ from pathlib import Path
 import click
 import numpy as np
 import pyarrow.parquet as pq
-from contenders.task import LEARNING_RATE, PARAMETERS, log_loss, show, start_spark, watched
+from contenders.task import (
+    FIRST_PART,
+    LEARNING_RATE,
+    PARAMETERS,
+    idle_bytes,
+    log_loss,
+    show,
+    start_spark,
+    watched,
+)
 from generate import FEATURES, TARGET
 
 TRAINERS = {
@@ -42,7 +51,9 @@ def main(
     import batchtrainingbooster as btb
 
     spark, session = start_spark("ours", memory)
-    train, valid = (spark.read.parquet(str(data / name)) for name in ("train", "valid"))
+    train, valid, part = (
+        spark.read.parquet(str(data / name)) for name in ("train", "valid", FIRST_PART)
+    )
     trainer = getattr(btb, TRAINERS[booster])()
     importlib.import_module(f"batchtrainingbooster.backends.{booster}_backend")
     config_training = {
@@ -54,16 +65,14 @@ def main(
         "warm_restart": "last",
         "max_patience": batches,
     }
-    with watched() as window:
+    config_model = {"n_estimators": rounds, **PARAMETERS[booster]}
+    schedule = {"kind": "constant", "initial_lr": LEARNING_RATE}
+    idle = idle_bytes()
+    warm_up = {**config_training, "num_batches": 2, "staging_dir": None}
+    trainer.fit(part, part, TARGET, {**config_model, "n_estimators": 1}, warm_up, schedule)
+    with watched(idle) as window:
         start = time.perf_counter()
-        model = trainer.fit(
-            train,
-            valid,
-            TARGET,
-            {"n_estimators": rounds, **PARAMETERS[booster]},
-            config_training,
-            {"kind": "constant", "initial_lr": LEARNING_RATE},
-        )
+        model = trainer.fit(train, valid, TARGET, config_model, config_training, schedule)
         seconds = time.perf_counter() - start
     test = pq.read_table(data / "test")
     chances = np.asarray(model.predict_proba(test.select(FEATURES)))[:, 1]

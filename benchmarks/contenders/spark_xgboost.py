@@ -6,7 +6,17 @@ import time
 from pathlib import Path
 
 import click
-from contenders.task import DEPTH, LEARNING_RATE, log_loss, read, show, start_spark, watched
+from contenders.task import (
+    DEPTH,
+    FIRST_PART,
+    LEARNING_RATE,
+    idle_bytes,
+    log_loss,
+    read,
+    show,
+    start_spark,
+    watched,
+)
 from generate import FEATURES, TARGET
 
 
@@ -20,17 +30,20 @@ def main(data: Path, trees: int, workers: int, memory: str) -> None:
     from xgboost.spark import SparkXGBClassifier
 
     spark, session = start_spark("SparkXGBClassifier", memory)
-    train = spark.read.parquet(str(data / "train"))
-    with watched() as window:
+    train, part = (spark.read.parquet(str(data / name)) for name in ("train", FIRST_PART))
+    classifier = SparkXGBClassifier(
+        features_col=FEATURES,
+        label_col=TARGET,
+        num_workers=workers,
+        n_estimators=trees,
+        max_depth=DEPTH,
+        learning_rate=LEARNING_RATE,
+    )
+    idle = idle_bytes()
+    classifier.copy({classifier.getParam("n_estimators"): 1}).fit(part)
+    with watched(idle) as window:
         start = time.perf_counter()
-        model = SparkXGBClassifier(
-            features_col=FEATURES,
-            label_col=TARGET,
-            num_workers=workers,
-            n_estimators=trees,
-            max_depth=DEPTH,
-            learning_rate=LEARNING_RATE,
-        ).fit(train)
+        model = classifier.fit(train)
         seconds = time.perf_counter() - start
     booster = model.get_booster()
     features, label = read(data / "test")

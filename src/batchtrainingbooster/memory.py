@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
+from functools import cache
 from pathlib import Path
+
+import pyarrow as pa
 
 
 def resident_bytes(pid: str = "self") -> int | None:
@@ -23,6 +27,23 @@ def peak_bytes(pid: str = "self") -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what this process has freed; allocators keep it for themselves."""
+    pa.default_memory_pool().release_unused()
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """Where the C library is one with ``malloc_trim``."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "malloc_trim") else None
 
 
 def _status(pid: str, key: str) -> int | None:

@@ -226,7 +226,7 @@ def test_grades_are_neither_binned_nor_classes(spark):
     assert found.bins is None
     assert found.classes == ()
     assert len(found.counts) == 1
-    bucket = bucket_of(job_of(frame).train.group_hash)
+    bucket = bucket_of(F.expr(job_of(frame).train.group_hash))
     rows = job_of(frame).train.frame.groupBy(bucket.alias("b")).count().collect()
     assert {row.b: row["count"] for row in rows} == {
         int(b): found.counts[0, b] for b in np.flatnonzero(found.counts[0])

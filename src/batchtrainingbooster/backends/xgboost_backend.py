@@ -156,7 +156,6 @@ class Backend:
         with translated("while training"):
             if self._booster is None:
                 self._booster = xgb.Booster(self._params, cache=[d for d, _ in evaluated])
-            self._renew_updaters(self._booster)
             with timed("scoring of the trees so far"):
                 # XGBoost keeps the margins; the first round would compute them otherwise.
                 self._booster.predict(dataset, output_margin=True)
@@ -176,6 +175,7 @@ class Backend:
                     metrics = self._evaluate(self._booster, evaluated, round_number)
                 if not after_round(metrics):
                     break
+            self._renew_updaters(self._booster)
 
     def _update(self, booster: xgb.Booster, dataset: xgb.DMatrix, round_number: int) -> None:
         objective = self._settings.objective
@@ -226,7 +226,7 @@ class Backend:
         return bytes(self._booster.save_raw("ubj"))
 
     def _renew_updaters(self, booster: xgb.Booster) -> None:
-        """Forget what the tree updaters have drawn, so that sampling follows from the round alone.
+        """Forget what the tree updaters have drawn, and what they hold of the batch.
 
         An updater draws the seed of its column sampler once, in its first round. A model that was
         cut or loaded has new updaters, and would sample otherwise than one that went straight on.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,10 @@ from batchtrainingbooster.data.encode import fill_matrix, log_unseen
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest, Part
 from batchtrainingbooster.errors import StagingError
+from batchtrainingbooster.memory import return_freed_memory
+
+# Features of a file that are read together, so that no whole file is in memory beside the matrix.
+_FEATURES_AT_ONCE = 8
 
 
 class StagedSource:
@@ -83,8 +89,9 @@ class StagedSource:
     def _sample(self, part: Part, rows: int) -> Batch:
         """Rows of smallest hashes from as many files of a batch as are needed."""
         counts: list[int] = []
-        for file in part.files:
-            counts.append(self._metadata(file).num_rows)
+        for name in part.files:
+            with self._opened(name) as file:
+                counts.append(file.metadata.num_rows)
             if sum(counts) >= rows:
                 break
         batch, _ = self._load(part.files[: len(counts)], sum(counts))
@@ -109,30 +116,43 @@ class StagedSource:
         no second copy of the batch is ever in memory.
         """
         manifest, features = self._manifest, self._manifest.schema.features
+        # That of the batch before, which the booster has freed.
+        return_freed_memory()
         places, checksum, group = self._places(files, n_rows)
         matrix = np.empty((n_rows, manifest.schema.n_columns), np.float32, order="F")
         label = np.empty(n_rows, np.float32)
         weight = np.empty(n_rows, np.float32) if manifest.weighted else None
         unseen = np.zeros(len(features), np.int64)
-        for file, rows in zip(files, places, strict=True):
-            table = self._table(file)
-            columns = [table[f"f{i}"] for i in range(len(features))]
-            unseen += fill_matrix(matrix, rows, features, columns)
-            label[rows] = table["label"].to_numpy()
-            if weight is not None:
-                weight[rows] = table["weight"].to_numpy()
-        del table, columns
-        # Arrow keeps what it has freed for itself, as much as several files.
-        pa.default_memory_pool().release_unused()
+        for name, rows in zip(files, places, strict=True):
+            with self._opened(name) as file:
+                unseen += self._fill(matrix, rows, file)
+                label[rows] = file.read(["label"])["label"].to_numpy()
+                if weight is not None:
+                    weight[rows] = file.read(["weight"])["weight"].to_numpy()
+        return_freed_memory()
         log_unseen(features, unseen.tolist())
         return Batch(matrix, label, self._weights(label, weight), group), checksum
+
+    def _fill(self, matrix: np.ndarray, rows: np.ndarray, file: pq.ParquetFile) -> np.ndarray:
+        """Copy the features of a file into the matrix; values in no dictionary, by feature."""
+        features, unseen, column = self._manifest.schema.features, [], 0
+        for start in range(0, len(features), _FEATURES_AT_ONCE):
+            some = features[start : start + _FEATURES_AT_ONCE]
+            width = sum(feature.width for feature in some)
+            table = file.read([f"f{start + i}" for i in range(len(some))])
+            unseen += fill_matrix(matrix[:, column : column + width], rows, some, table.columns)
+            column += width
+        return np.array(unseen, np.int64)
 
     def _places(
         self, files: tuple[str, ...], n_rows: int
     ) -> tuple[list[np.ndarray], int, np.ndarray | None]:
         """Where the rows of each file go, the sum of their hashes modulo 2**64, and group sizes."""
         names = ["row_hash", "group_hash"] if self._manifest.grouped else ["row_hash"]
-        hashes = [self._table(file, names) for file in files]
+        hashes = []
+        for name in files:
+            with self._opened(name) as file:
+                hashes.append(file.read(names))
         ends = np.cumsum([own.num_rows for own in hashes])
         every, *queries = (
             np.concatenate([own[name].to_numpy() for own in hashes]) for name in names
@@ -162,20 +182,19 @@ class StagedSource:
         by_class = self._class_weights[label.astype(np.intp)]
         return by_class if weight is None else by_class * weight
 
-    def _metadata(self, file: str) -> pq.FileMetaData:
-        with self._folder.open(file) as stream:
-            return pq.read_metadata(stream)
-
-    def _table(self, file: str, columns: list[str] | None = None) -> pa.Table:
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
         """A staged file; categories stay in Parquet's dictionary form, which is quick to encode."""
         categorical = [
             f"f{i}"
             for i, feature in enumerate(self._manifest.schema.features)
             if feature.kind is FeatureKind.CATEGORICAL
         ]
+        # Afar, many small reads take long; here, one of all columns takes memory.
+        is_far = self._folder.local_path is None
         try:
-            with self._folder.open(file) as stream:
-                return pq.read_table(stream, columns=columns, read_dictionary=categorical)
+            with self._folder.open(name) as stream:
+                yield pq.ParquetFile(stream, read_dictionary=categorical, pre_buffer=is_far)
         except (OSError, pa.ArrowException) as error:
-            msg = f"{self._folder.uri}/{file} cannot be read: {error}; stage the data again"
+            msg = f"{self._folder.uri}/{name} cannot be read: {error}; stage the data again"
             raise StagingError(msg) from error
