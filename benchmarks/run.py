@@ -4,7 +4,7 @@
 
     python benchmarks/run.py                                   # full size, some hours
     python benchmarks/run.py --scale 0.05 --repeats 1          # some minutes
-    python benchmarks/run.py --only staging --only import
+    python benchmarks/run.py --only staging --only import --add
 
 Contenders take turns, each in a process of its own. Writes results.json after each of them, and
 results.md at the end.
@@ -54,7 +54,7 @@ def machine() -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "versions": versions,
     }
@@ -62,7 +62,7 @@ def machine() -> dict[str, Any]:
 
 def run_one(pair: Pair, contender: Contender, turn: int, folder: Path) -> dict[str, Any]:
     """One process, and its memory."""
-    options = [option.format(staging=folder / STAGING) for option in contender.options]
+    options = [option.format(staging=folder / STAGING, turn=turn) for option in contender.options]
     data = [] if contender.data == "none" else [str(folder / contender.data)]
     command = [sys.executable, "-m", f"contenders.{contender.module}", *data, *options]
     about = {
@@ -88,6 +88,20 @@ def run_one(pair: Pair, contender: Contender, turn: int, folder: Path) -> dict[s
     }  # fmt: skip
 
 
+def kept(file: Path, scale: float, renewed: list[str]) -> list[dict[str, Any]]:
+    """Runs of other pairs than these, on data of this size and the same machine."""
+    if not file.exists():
+        return []
+    results = json.loads(file.read_text())
+    here = machine()
+    differs = [key for key in here if key != "date" and results["machine"][key] != here[key]]
+    if differs or results["settings"]["scale"] != scale:
+        differing = ", ".join(differs) or "scale"
+        msg = f"{file} comes from a run with different {differing}; leave out --add"
+        raise click.ClickException(msg)
+    return [run for run in results["runs"] if run["pair"] not in renewed]
+
+
 @click.command(help=__doc__)
 @click.option("--scale", default=1.0, show_default=True, help="Of the data's size.")
 @click.option("--repeats", default=3, show_default=True, help="Turns of each contender.")
@@ -100,11 +114,12 @@ def run_one(pair: Pair, contender: Contender, turn: int, folder: Path) -> dict[s
 @click.option(
     "--output", type=click.Path(path_type=Path), default=HERE / "results", show_default="results/"
 )
-def main(scale: float, repeats: int, only: tuple[str, ...], output: Path) -> None:
+@click.option("--add", is_flag=True, help="Keep what is there already of other pairs.")
+def main(scale: float, repeats: int, only: tuple[str, ...], output: Path, *, add: bool) -> None:
     """Run the pairs, and write what was found."""
     output.mkdir(parents=True, exist_ok=True)
     pairs = [pair for pair in PAIRS if not only or pair.name in only]
-    runs: list[dict[str, Any]] = []
+    runs = kept(output / "results.json", scale, [pair.name for pair in pairs]) if add else []
     with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-bench-") as name:
         folder = Path(name)
         rows = generate(folder / "base", scale)

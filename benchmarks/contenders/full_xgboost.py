@@ -13,10 +13,11 @@ from contenders.task import PARAMETERS, log_loss, read, show, watched
 @click.command(help=__doc__)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--trees", default=100, show_default=True)
-def main(data: Path, trees: int) -> None:
+@click.option("--seed", default=0, show_default=True, help="Of the order of the files.")
+def main(data: Path, trees: int, seed: int) -> None:
     """Train, and judge the model on the test rows."""
     with watched() as window:
-        train, valid = read(data / "train"), read(data / "valid")
+        train, valid = read(data / "train", seed), read(data / "valid")
         start = time.perf_counter()
         matrix = xgb.QuantileDMatrix(*train)
         made = time.perf_counter()

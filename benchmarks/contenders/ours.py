@@ -10,7 +10,6 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 from contenders.task import (
-    FIRST_PART,
     LEARNING_RATE,
     PARAMETERS,
     idle_bytes,
@@ -37,6 +36,9 @@ TRAINERS = {
 @click.option("--batches", default=10, show_default=True)
 @click.option("--rounds", default=100, show_default=True, help="In each visit.")
 @click.option("--staging-dir", help="Kept there for other contenders.")
+@click.option("--seed", default=0, show_default=True, help="Of the batches.")
+@click.option("--no-validation", is_flag=True, help="Train without validation rows.")
+@click.option("--cold", is_flag=True, help="Without a warm-up.")
 @click.option("--memory", default="1g", show_default=True, help="spark.driver.memory")
 def main(
     data: Path,
@@ -45,20 +47,25 @@ def main(
     batches: int,
     rounds: int,
     staging_dir: str | None,
+    seed: int,
     memory: str,
+    *,
+    no_validation: bool,
+    cold: bool,
 ) -> None:
     """Train, and judge the model on the test rows."""
     import batchtrainingbooster as btb
 
     spark, session = start_spark("ours", memory)
-    train, valid, part = (
-        spark.read.parquet(str(data / name)) for name in ("train", "valid", FIRST_PART)
-    )
+    train, valid = (spark.read.parquet(str(data / name)) for name in ("train", "valid"))
+    if no_validation:
+        valid = None
     trainer = getattr(btb, TRAINERS[booster])()
     importlib.import_module(f"batchtrainingbooster.backends.{booster}_backend")
     config_training = {
         "num_batches": batches,
         "strategy": strategy,
+        "seed": seed,
         "class_weight": None,
         "staging_dir": staging_dir,
         # Every visit counts, as in a loop by hand.
@@ -68,8 +75,9 @@ def main(
     config_model = {"n_estimators": rounds, **PARAMETERS[booster]}
     schedule = {"kind": "constant", "initial_lr": LEARNING_RATE}
     idle = idle_bytes()
-    warm_up = {**config_training, "num_batches": 2, "staging_dir": None}
-    trainer.fit(part, part, TARGET, {**config_model, "n_estimators": 1}, warm_up, schedule)
+    if not cold:
+        one_round, elsewhere = {**config_model, "n_estimators": 1}, {"staging_dir": None}
+        trainer.fit(train, valid, TARGET, one_round, {**config_training, **elsewhere}, schedule)
     with watched(idle) as window:
         start = time.perf_counter()
         model = trainer.fit(train, valid, TARGET, config_model, config_training, schedule)

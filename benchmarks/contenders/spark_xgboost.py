@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from contenders.task import (
     DEPTH,
-    FIRST_PART,
     LEARNING_RATE,
     idle_bytes,
     log_loss,
@@ -30,7 +29,7 @@ def main(data: Path, trees: int, workers: int, memory: str) -> None:
     from xgboost.spark import SparkXGBClassifier
 
     spark, session = start_spark("SparkXGBClassifier", memory)
-    train, part = (spark.read.parquet(str(data / name)) for name in ("train", FIRST_PART))
+    train = spark.read.parquet(str(data / "train"))
     classifier = SparkXGBClassifier(
         features_col=FEATURES,
         label_col=TARGET,
@@ -40,7 +39,7 @@ def main(data: Path, trees: int, workers: int, memory: str) -> None:
         learning_rate=LEARNING_RATE,
     )
     idle = idle_bytes()
-    classifier.copy({classifier.getParam("n_estimators"): 1}).fit(part)
+    classifier.copy({classifier.getParam("n_estimators"): 1}).fit(train)
     with watched(idle) as window:
         start = time.perf_counter()
         model = classifier.fit(train)

@@ -24,9 +24,6 @@ DEPTH = 6
 LEARNING_RATE = 0.1
 LEAVES = 2**DEPTH
 
-# A sixteenth of the training rows.
-FIRST_PART = "train/00000.parquet"
-
 # As each library calls them: depth, learning rate, deciding metric; no class weights.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "xgboost": {"max_depth": DEPTH, "learning_rate": LEARNING_RATE, "eval_metric": "logloss"},
@@ -43,8 +40,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 def start_spark(name: str, memory: str) -> tuple[SparkSession, float]:
     """A session in which one small job has run, and the seconds that it took to start.
 
-    Contenders do their own work on a sixteenth of the rows before the clock starts, so that Java
-    has compiled what they use.
+    Contenders that are timed then do the same work once before the clock starts, with one round, so
+    that Java has compiled what they use.
     """
     from batchtrainingbooster.cli.session import start_session
 
@@ -55,9 +52,13 @@ def start_spark(name: str, memory: str) -> tuple[SparkSession, float]:
     return spark, seconds
 
 
-def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Features, float32, and labels, float32, of a folder of Parquet files; file by file."""
+def read(folder: Path, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features, float32, and labels, float32, of a folder of Parquet files; file by file.
+
+    The seed decides their order: the quantile cuts of XGBoost, and so its trees, depend on it.
+    """
     files = sorted(folder.glob("*.parquet"))
+    files = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
     rows = [pq.read_metadata(file).num_rows for file in files]
     features = np.empty((sum(rows), len(FEATURES)), np.float32)
     label = np.empty(sum(rows), np.float32)

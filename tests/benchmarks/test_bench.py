@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 from contenders.task import log_loss, read
 from generate import draw, generate
 from memory import Peak, Sample, Sampler, peak
 from pairs import PAIRS
 from results_page import contender_table, page, target_table
+from run import kept, machine
 from targets import Target, batches_held, finished, ratio, targets
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +158,21 @@ def outcome_of(name, *options):
     done = CliRunner().invoke(import_module(f"contenders.{name}").main, [*map(str, options)])
     assert done.exit_code == 0, done.output
     return json.loads(done.output.splitlines()[-1])
+
+
+def test_what_is_kept_is_of_other_pairs_and_of_this_machine(tmp_path):
+    file = tmp_path / "results.json"
+    assert kept(file, 1.0, []) == []
+    runs = [run_of(), run_of("staging"), run_of("staging", "plain write")]
+    results = {"machine": machine(), "settings": {"scale": 1.0}, "runs": runs}
+    file.write_text(json.dumps(results))
+    assert [run["pair"] for run in kept(file, 1.0, ["staging"])] == ["fit-xgboost"]
+    with pytest.raises(ClickException, match="different scale"):
+        kept(file, 0.5, ["staging"])
+    results["machine"]["cores"] = 1_000
+    file.write_text(json.dumps(results))
+    with pytest.raises(ClickException, match="different cores"):
+        kept(file, 1.0, ["staging"])
 
 
 @pytest.mark.slow
