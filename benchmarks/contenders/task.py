@@ -52,13 +52,14 @@ def start_spark(name: str, memory: str) -> tuple[SparkSession, float]:
     return spark, seconds
 
 
-def read(folder: Path, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def read(folder: Path, seed: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Features, float32, and labels, float32, of a folder of Parquet files; file by file.
 
-    The seed decides their order: the quantile cuts of XGBoost, and so its trees, depend on it.
+    A seed puts the files in another order: XGBoost's quantile cuts, and so its trees, follow it.
     """
     files = sorted(folder.glob("*.parquet"))
-    files = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
+    if seed is not None:
+        files = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
     rows = [pq.read_metadata(file).num_rows for file in files]
     features = np.empty((sum(rows), len(FEATURES)), np.float32)
     label = np.empty(sum(rows), np.float32)
