@@ -149,7 +149,10 @@ def test_batches_do_not_depend_on_order_or_partitioning(spark, tmp_path, monkeyp
     assert_same(parts_of(source), parts_of(scattered))
 
 
-def test_queries_are_whole_where_most_are_not_ranked(spark, tmp_path, monkeypatch):
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_queries_are_whole_where_most_are_not_ranked(spark, tmp_path, monkeypatch, in_memory):
+    if not in_memory:
+        monkeypatch.setattr("batchtrainingbooster.data.writing.MAX_BYTES", 0)
     monkeypatch.setattr("batchtrainingbooster.core.batching._REFERENCE_ROWS", 100)
     monkeypatch.setattr("batchtrainingbooster.core.batching._REFERENCE_BYTES", 1)
     frame = frame_of(spark, n_queries=200)

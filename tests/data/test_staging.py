@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from batchtrainingbooster.core.batching import deal, lay, plan_strata, reference_rows
-from batchtrainingbooster.core.cells import N_CELLS, UNDECIDED, plan_cells
+from batchtrainingbooster.core.cells import N_CELLS, UNDECIDED, cells_of, plan_cells
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.data.assign import num_partitions, rank_shifts
@@ -173,7 +173,7 @@ def test_batches_do_not_depend_on_order_or_partitioning(
         np.testing.assert_array_equal(a.label, b.label)
 
 
-def test_laid_batches_do_not_depend_on_order_or_partitioning(spark, tmp_path, small_sample):
+def test_laid_batches_do_not_depend_on_order_or_partitioning(spark, tmp_path, small_sample, ranked):
     frame = frame_of(spark, 5_000, n_classes=2).cache()
     settings = {"num_batches": 3, "validation_fraction": 0.2}
     source, manifest = stage_to(tmp_path / "s", frame.coalesce(1), **settings)
@@ -191,7 +191,7 @@ def test_laid_batches_do_not_depend_on_order_or_partitioning(spark, tmp_path, sm
             np.testing.assert_array_equal(one.label, two.label)
 
 
-def test_reference_sample_of_a_sorted_source_is_random(spark, tmp_path, small_sample):
+def test_reference_sample_of_a_sorted_source_is_random(spark, tmp_path, small_sample, ranked):
     frame = frame_of(spark, 8_000, n_classes=2).orderBy("a")
     source, manifest = stage_to(tmp_path / "s", frame, num_batches=4)
     reference = source.reference()
@@ -360,6 +360,20 @@ def test_no_task_holds_a_whole_class(spark, tmp_path, monkeypatch):
         assert counts[0] == counts[1]
 
 
+def test_cells_are_those_of_spark(spark):
+    ends = "explode(array(0L, 1L, -1L, 9223372036854775807L, -9223372036854775808L))"
+    rows = spark.range(2_000).selectExpr("xxhash64(id) AS h").union(spark.sql(f"SELECT {ends} h"))
+    found = rows.select("h", cell_of(F.col("h")).alias("cell")).toPandas()
+    np.testing.assert_array_equal(cells_of(found["h"].to_numpy()), found["cell"])
+
+
+@pytest.fixture(params=["in memory", "by Spark"])
+def ranked(request, monkeypatch):
+    """Where rows that no cell places are ranked."""
+    if request.param == "by Spark":
+        monkeypatch.setattr("batchtrainingbooster.data.writing.MAX_BYTES", 0)
+
+
 @pytest.fixture
 def small_sample(monkeypatch):
     """So that few rows are enough to be laid out, and not all dealt."""
@@ -406,7 +420,7 @@ def test_spark_deals_as_numpy_does(spark, tmp_path):
 
 
 @pytest.mark.parametrize(("num_batches", "fraction"), [(3, 0.2), (4, None), (1, 0.5), (1, None)])
-def test_spark_lays_as_numpy_does(spark, tmp_path, small_sample, num_batches, fraction):
+def test_spark_lays_as_numpy_does(spark, tmp_path, small_sample, ranked, num_batches, fraction):
     frame = frame_of(spark, 8_000, n_classes=2)
     # One row many times: its cell stands out, and is dealt.
     frame = frame.union(frame.limit(1).crossJoin(spark.range(300)).drop("id")).cache()

@@ -76,6 +76,12 @@ class Folder:
         """A file in it, to read."""
         return cast("BinaryIO", self._filesystem.open_input_file(self._join(name)))
 
+    def create(self, name: str) -> BinaryIO:
+        """A new file in it, to write; folders on the way are made."""
+        path = self._join(name)
+        self._filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        return cast("BinaryIO", self._filesystem.open_output_stream(path))
+
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file whole, or not at all where the filesystem can rename."""
         data = json.dumps(content, ensure_ascii=False, indent=1).encode()

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import functions as F
 
 from batchtrainingbooster.core.batching import Stratum, reference_rows
-from batchtrainingbooster.core.cells import UNDECIDED, plan_cells
+from batchtrainingbooster.core.cells import UNDECIDED, cells_of, plan_cells
 from batchtrainingbooster.core.config import TrainingConfig
-from batchtrainingbooster.core.grouping import sampled_buckets
+from batchtrainingbooster.core.grouping import N_BUCKETS, sampled_buckets
 from batchtrainingbooster.core.table import FeatureKind, TableSchema
 from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.data.assign import (
@@ -27,6 +28,7 @@ from batchtrainingbooster.data.columns import SourceColumns
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Part
 from batchtrainingbooster.data.profile import Profile, checksum, hash_sums
+from batchtrainingbooster.data.ranking import MAX_BYTES, batch_by_rank, spread
 from batchtrainingbooster.data.source import Source
 
 if TYPE_CHECKING:
@@ -139,11 +141,14 @@ class _Plan:
         How many rows must be ranked.
     rank : callable
         What adds the column ``batch`` to such rows, in so many partitions.
+    batch_of : callable
+        The same, in memory: the batches of such rows.
     """
 
     batch: Column
     n_unranked: int
     rank: Callable[[DataFrame, int], DataFrame]
+    batch_of: Callable[[pa.Table], np.ndarray]
 
 
 def _plan(job: StagingJob, found: Profile, placement: Placement) -> _Plan:
@@ -160,6 +165,7 @@ def _plan(job: StagingJob, found: Profile, placement: Placement) -> _Plan:
             batch=batch_of_bucket(np.where(unranked, UNDECIDED, buckets)),
             n_unranked=int(rows[unranked].sum()),
             rank=lambda frame, partitions: with_batches_of_groups(frame, buckets, partitions),
+            batch_of=lambda table: buckets[cells_of(table["group_hash"].to_numpy(), N_BUCKETS)],
         )
     cells = plan_cells(found.counts, placement.strata, num_batches, sample_share)
     return _Plan(
@@ -167,6 +173,9 @@ def _plan(job: StagingJob, found: Profile, placement: Placement) -> _Plan:
         n_unranked=int(found.counts[cells.place == UNDECIDED].sum()),
         rank=lambda frame, partitions: with_ranked_batches(
             frame, found.counts, cells, num_batches, partitions
+        ),
+        batch_of=lambda table: batch_by_rank(
+            _stratum_of(job, table), table["row_hash"].to_numpy(), found.counts, cells, num_batches
         ),
     )
 
@@ -182,8 +191,14 @@ def _rank(
     """Bring the rows that were written without a batch into theirs; the files that this makes."""
     unranked = f"{name}/batch={UNDECIDED}"
     before = _parquet_files(folder, name)
-    if not any(file.startswith(unranked) for file in before):
+    files = [file for file in before if file.startswith(f"{unranked}/")]
+    if not files:
         return []
+    if plan.n_unranked * _row_bytes(job) <= MAX_BYTES:
+        categorical = [f"f{i}" for i in job.columns.of_kind(FeatureKind.CATEGORICAL)]
+        samples = spread(folder, name, files, plan.batch_of, categorical)
+        folder.delete_folder(unranked)
+        return samples
     schema = written.drop("batch").schema
     staged = written.sparkSession.read.schema(schema).parquet(f"{folder.uri}/{unranked}")
     rows = staged.withColumn("stratum", _staged_stratum(job))
@@ -265,6 +280,14 @@ def _staged_stratum(job: StagingJob) -> Column:
     if job.columns.group is not None:
         return F.lit(0)
     return stratum_bin(label.cast("double"), bins.edges) if bins else label.cast("int")
+
+
+def _stratum_of(job: StagingJob, table: pa.Table) -> np.ndarray:
+    """The same of rows in memory; a source that changes may hold rows that are in no stratum."""
+    label, bins = table["label"].fill_null(0).to_numpy(), job.train_profile.bins
+    if bins is None:
+        return np.asarray(np.maximum(label.astype(np.int64), 0))
+    return np.asarray(np.searchsorted(bins.edges, label.astype(np.float64), side="left"))
 
 
 def _count(
