@@ -23,7 +23,7 @@ import click
 from generate import TARGET, generate
 
 from batchtrainingbooster.comparison.arms import EXTERNAL_MEMORY, INCREMENTAL, Task
-from batchtrainingbooster.comparison.strategies import in_a_process
+from batchtrainingbooster.comparison.strategies import in_a_process, tasks_of
 from batchtrainingbooster.core.preparation import prepare
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.data.filesystem import Folder
@@ -60,14 +60,14 @@ def run(name: str, rounds: int, scale: float) -> list[dict[str, Any]]:
         train, test, target = frames_of(name, spark, Path(root), scale)
         for num_batches in batch_counts:
             with tempfile.TemporaryDirectory() as folder:
-                task = staged(
+                tasks = staged(
                     (train, test, target), num_batches, rounds // num_batches, depth, folder
                 )
                 arms = [INCREMENTAL]
                 if num_batches == batch_counts[1]:
                     arms.append(EXTERNAL_MEMORY)
                 for arm in arms:
-                    outcome = in_a_process(attrs.evolve(task, arm=arm))
+                    outcome = in_a_process(tasks[arm])
                     if isinstance(outcome, str):
                         raise click.ClickException(outcome)
                     about = {"arm": arm, "num_batches": num_batches}
@@ -79,8 +79,8 @@ def run(name: str, rounds: int, scale: float) -> list[dict[str, Any]]:
 
 def staged(
     frames: tuple[Any, Any, str], num_batches: int, rounds: int, depth: int, folder: str
-) -> Task:
-    """Stage into a folder; what a run on it is told."""
+) -> dict[str, Task]:
+    """Stage into a folder; what each run on it is told."""
     train, test, target = frames
     config_model = {
         "n_estimators": rounds, "max_depth": depth, "eval_metric": "logloss",
@@ -92,18 +92,10 @@ def staged(
     }  # fmt: skip
     request = parse_request("xgboost", config_model, config_training, None)
     prepared = prepare(request, train, test, target)
-    stage(prepared.job, Folder(folder))
-    return Task(
-        arm=INCREMENTAL,
-        backend="xgboost",
-        config_model=config_model,
-        config_training=config_training,
-        config_lr_scheduler=None,
-        problem=prepared.problem,
-        class_weights=None,
-        staging_dir=folder,
-        test_dir=None,
-    )
+    place = Folder(folder)
+    stage(prepared.job, place)
+    tasks = tasks_of("xgboost", [config_model, config_training, {}], prepared, place, None)
+    return {task.arm: task for task in tasks}
 
 
 def described(result: dict[str, Any]) -> str:

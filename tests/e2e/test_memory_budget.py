@@ -1,13 +1,12 @@
 """What training takes is what was planned."""
 
-import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchtrainingbooster.comparison.arms import EXTERNAL_MEMORY, INCREMENTAL, Task
-from batchtrainingbooster.comparison.strategies import in_a_process
+from batchtrainingbooster.comparison.arms import EXTERNAL_MEMORY, INCREMENTAL
+from batchtrainingbooster.comparison.strategies import in_a_process, tasks_of
 from batchtrainingbooster.core.preparation import prepare
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.data.filesystem import Folder
@@ -36,24 +35,16 @@ def test_training_stays_within_its_budget(spark, rows, tmp_path, booster):
     config_training = {"memory_budget": BUDGET, "validation_fraction": 0.1}
     request = parse_request(booster, config_model, config_training, None)
     prepared = prepare(request, spark.read.parquet(rows), None, "y")
-    manifest = stage(prepared.job, Folder(str(tmp_path)))
+    folder = Folder(str(tmp_path))
+    manifest = stage(prepared.job, folder)
     assert len(manifest.batches) > 1
-    task = Task(
-        arm=INCREMENTAL,
-        backend=booster,
-        config_model=config_model,
-        config_training=config_training,
-        config_lr_scheduler=None,
-        problem=prepared.problem,
-        class_weights=None,
-        staging_dir=str(tmp_path),
-        test_dir=None,
-    )
-    outcome = in_a_process(task)
+    configs = [config_model, config_training, {}]
+    tasks = {task.arm: task for task in tasks_of(booster, configs, prepared, folder, None)}
+    outcome = in_a_process(tasks[INCREMENTAL])
     assert outcome.trained == 10 * len(manifest.batches)
     # More than half of it is used: a budget that is not used is batches for nothing.
     assert BUDGET / 2 < outcome.peak_bytes <= BUDGET
     if booster == "xgboost":
         # With the batches on disk, the same holds.
-        outcome = in_a_process(attrs.evolve(task, arm=EXTERNAL_MEMORY))
+        outcome = in_a_process(tasks[EXTERNAL_MEMORY])
         assert outcome.peak_bytes <= BUDGET

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 
 from batchtrainingbooster.data.columns import label_is_numeric
-from batchtrainingbooster.data.source import Source
+from batchtrainingbooster.data.source import INFINITY, Source
 from batchtrainingbooster.errors import DataError
 
 _INFINITE, _INEXACT, _BAD_WEIGHT, _INFINITE_LABEL, _NO_GROUP, _NEGATIVE_GRADE = 1, 2, 4, 8, 16, 32
@@ -26,14 +26,14 @@ def fault_bits(source: Source, *, allow_precision_loss: bool) -> str:
         faults.append(_flag([f"coalesce({source.label} < 0, false)"], _NEGATIVE_GRADE))
     if label_is_numeric(source.types[len(columns.features)]):
         label = f"abs(CAST({source.label} AS double))"
-        infinite = f"coalesce({label} = double('Infinity'), false)"
+        infinite = f"coalesce({label} = {INFINITY}, false)"
         faults.append(_flag([infinite], _INFINITE_LABEL))
     return " | ".join(faults)
 
 
 def _is_bad_weight(source: Source) -> str:
     weight = source.weight
-    return f"NOT coalesce({weight} >= 0 AND {weight} < double('Infinity'), false)"
+    return f"NOT coalesce({weight} >= 0 AND {weight} < {INFINITY}, false)"
 
 
 def _has_no_group(source: Source) -> str:

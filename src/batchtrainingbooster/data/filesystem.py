@@ -85,11 +85,10 @@ class Folder:
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file whole, or not at all where the filesystem can rename."""
         data = json.dumps(content, ensure_ascii=False, indent=1).encode()
-        temporary = self._join(f".{name}.tmp")
-        self._filesystem.create_dir(self._path, recursive=True)
-        with self._filesystem.open_output_stream(temporary) as stream:
+        temporary = f".{name}.tmp"
+        with self.create(temporary) as stream:
             stream.write(data)
-        self._filesystem.move(temporary, self._join(name))
+        self._filesystem.move(self._join(temporary), self._join(name))
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file.

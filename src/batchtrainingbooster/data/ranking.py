@@ -59,7 +59,7 @@ def spread(
     files: Sequence[str],
     batch_of: Callable[[pa.Table], np.ndarray],
     dictionaries: Sequence[str],
-) -> list[str]:
+) -> None:
     """Write the rows of these files to their batches.
 
     Parameters
@@ -72,22 +72,14 @@ def spread(
         The batch of each row of a table.
     dictionaries : sequence of str
         Columns that are written with a dictionary.
-
-    Returns
-    -------
-    list of str
-        The files written.
     """
     tables = []
     for file in files:
         with folder.open(file) as stream:
             tables.append(pq.ParquetFile(stream).read())
     table = pa.concat_tables(tables)
-    batches, written = batch_of(table), []
+    batches = batch_of(table)
     for batch in np.unique(batches).tolist():
-        file = f"{name}/batch={batch}/ranked.parquet"
-        with folder.create(file) as stream:
+        with folder.create(f"{name}/batch={batch}/ranked.parquet") as stream:
             own = table.filter(pa.array(batches == batch))
             pq.write_table(own, stream, use_dictionary=list(dictionaries))
-        written.append(file)
-    return written

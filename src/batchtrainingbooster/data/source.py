@@ -17,7 +17,7 @@ from batchtrainingbooster.data.columns import FRACTIONS, WIDE_INTEGERS, SourceCo
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_INFINITY = "double('Infinity')"
+INFINITY = "double('Infinity')"
 
 
 class Source:
@@ -114,8 +114,8 @@ class Source:
     def is_infinite(self, i: int) -> str:
         """Whether a feature is infinite once it is float32."""
         if self.columns.features[i].kind is FeatureKind.ARRAY:
-            return f"coalesce(exists({self._floats(i)}, x -> abs(x) = {_INFINITY}), false)"
-        return f"coalesce(abs({self.numeric(i)}) = {_INFINITY}, false)"
+            return f"coalesce(exists({self._floats(i)}, x -> abs(x) = {INFINITY}), false)"
+        return f"coalesce(abs({self.numeric(i)}) = {INFINITY}, false)"
 
     def is_inexact(self, i: int) -> str:
         """Whether an integer feature changes in value when it becomes float32."""

@@ -196,15 +196,14 @@ def _rank(
         return []
     if plan.n_unranked * _row_bytes(job) <= MAX_BYTES:
         categorical = [f"f{i}" for i in job.columns.of_kind(FeatureKind.CATEGORICAL)]
-        samples = spread(folder, name, files, plan.batch_of, categorical)
-        folder.delete_folder(unranked)
-        return samples
-    schema = written.drop("batch").schema
-    staged = written.sparkSession.read.schema(schema).parquet(f"{folder.uri}/{unranked}")
-    rows = staged.withColumn("stratum", _staged_stratum(job))
-    partitions = num_partitions(plan.n_unranked, _row_bytes(job), num_batches)
-    ranked = plan.rank(rows, partitions).select(*staged.columns, "batch")
-    _save(job, ranked, f"{folder.uri}/{name}", mode="append")
+        spread(folder, name, files, plan.batch_of, categorical)
+    else:
+        schema = written.drop("batch").schema
+        staged = written.sparkSession.read.schema(schema).parquet(f"{folder.uri}/{unranked}")
+        rows = staged.withColumn("stratum", _staged_stratum(job))
+        partitions = num_partitions(plan.n_unranked, _row_bytes(job), num_batches)
+        ranked = plan.rank(rows, partitions).select(*staged.columns, "batch")
+        _save(job, ranked, f"{folder.uri}/{name}", mode="append")
     folder.delete_folder(unranked)
     return [file for file in _parquet_files(folder, name) if file not in before]
 
