@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 
 FEW_ROUNDS = 20
+SOME_ROUNDS = 50
 MANY_ROUNDS = 100
 BATCHES = 10
 # The larger data set of the memory pair, in as many batches as make them of equal size.
@@ -67,8 +68,8 @@ def against_a_loop(booster: str, rounds: int) -> Pair:
 
 PAIRS = (
     against_a_loop("xgboost", MANY_ROUNDS),
-    against_a_loop("catboost", FEW_ROUNDS),
-    against_a_loop("lightgbm", FEW_ROUNDS),
+    against_a_loop("catboost", SOME_ROUNDS),
+    against_a_loop("lightgbm", SOME_ROUNDS),
     Pair(
         "staging",
         (Contender("ours", "ours", ours(1)), Contender("plain write", "plain_write")),

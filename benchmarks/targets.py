@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 from generate import FEATURES
-from pairs import PAIRS
+from pairs import MANY_ROUNDS, PAIRS, SOME_ROUNDS
 
 Run = Mapping[str, Any]
 
@@ -129,7 +129,9 @@ def targets(runs: Sequence[Run], valid_rows: int) -> list[Target]:
             ratio(runs, f"fit-{name.lower()}", seconds),
             "<=", 1.25, aim=1.0,
         )
-        for name, rounds in (("XGBoost", 100), ("CatBoost", 20), ("LightGBM", 20))
+        for name, rounds in (
+            ("XGBoost", MANY_ROUNDS), ("CatBoost", SOME_ROUNDS), ("LightGBM", SOME_ROUNDS)
+        )
     ]  # fmt: skip
     small = of(runs, "memory", 0).values()
     return [
