@@ -133,12 +133,14 @@ def draw(results: list[dict[str, Any]], file: Path) -> None:
         left.plot(seconds, values, label=label, **style)
         right.plot(result["peak_bytes"] / 1e6, values[-1], "s" if whole else "o",
                    color=style["color"])  # fmt: skip
-        right.annotate(label, (result["peak_bytes"] / 1e6, values[-1]), (4, 4), fontsize=7,
-                       textcoords="offset points")  # fmt: skip
+        name = "all rows" if whole else str(result["num_batches"])
+        right.annotate(name, (result["peak_bytes"] / 1e6, values[-1]), (0, 6), fontsize=7,
+                       textcoords="offset points", ha="center")  # fmt: skip
     last = [result["curve"][-1][1] for result in results]
     left.set_ylim(min(last) - 0.005, min(last) + 0.08)
     left.set(xlabel="seconds of training", ylabel="test log loss")
     right.set(xlabel="peak memory above idle, MB")
+    right.margins(0.1)
     left.legend(fontsize=8)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file)
