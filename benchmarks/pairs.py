@@ -7,7 +7,6 @@ from typing import Literal
 import attrs
 
 FEW_ROUNDS = 20
-SOME_ROUNDS = 50
 MANY_ROUNDS = 100
 BATCHES = 10
 # The larger data set of the memory pair, in as many batches as make them of equal size.
@@ -67,9 +66,7 @@ def against_a_loop(booster: str, rounds: int) -> Pair:
 
 
 PAIRS = (
-    against_a_loop("xgboost", MANY_ROUNDS),
-    against_a_loop("catboost", SOME_ROUNDS),
-    against_a_loop("lightgbm", SOME_ROUNDS),
+    *[against_a_loop(booster, MANY_ROUNDS) for booster in ("xgboost", "catboost", "lightgbm")],
     Pair(
         "staging",
         (Contender("ours", "ours", ours(1)), Contender("plain write", "plain_write")),
