@@ -502,3 +502,64 @@ def test_no_rows_have_no_margins(name):
 def test_damaged_model_is_refused(name):
     with pytest.raises(BackendError, match="while loading the model"):
         load_backend(name).Predictor(b"not a model")
+
+
+def visits_of(name, config, the_problem, validation, interrupted_after=None, least_rounds=0):
+    """Four visits with a cut; with ``interrupted_after``, in two backends, by way of a checkpoint."""
+    kind = the_problem.kind
+    backend = started(name, config, the_problem, validation=validation)
+    found = []
+    for visit, rate in enumerate([0.3, 0.3, 0.2, 0.1]):
+        found += boost(backend, rows(500, visit, kind), [rate] * 3)
+        if visit == 1:
+            backend.truncate(4)
+        if visit == interrupted_after:
+            files = backend.checkpoint(least_rounds)
+            assert all(type(content) is bytes for content in files.values())
+            backend = started(name, config, the_problem, validation=validation)
+            backend.restore(files)
+    backend.truncate(9)
+    return backend.to_bytes(), found
+
+
+@pytest.mark.parametrize("kind", list(TargetKind))
+@pytest.mark.parametrize("sampled", [False, True])
+def test_restored_backend_goes_on_to_the_same_bytes(name, plain, kind, sampled):
+    config = {**plain.small, **(plain.sampling if sampled else {})}
+    validation = rows(300, 5, kind)
+    whole = visits_of(name, config, problem(kind), validation)
+    for after in range(4):
+        assert visits_of(name, config, problem(kind), validation, after) == whole, after
+
+
+def test_backend_without_a_model_has_an_empty_checkpoint(name):
+    ours = started(name)
+    assert ours.checkpoint(0) == {}
+    boost(ours, rows(300), [0.3])
+    ours.restore({})
+    assert ours.n_rounds == 0
+
+
+def test_model_that_was_continued_is_restored(name, plain):
+    earlier = started(name, plain.small)
+    boost(earlier, rows(500, 8), [0.3] * 3)
+    the_problem = problem(initial_model=earlier.to_bytes())
+    validation = rows(300, 5)
+    whole = visits_of(name, plain.small, the_problem, validation)
+    for after in (0, 2):
+        assert visits_of(name, plain.small, the_problem, validation, after, 3) == whole
+
+
+def test_catboost_restores_the_models_that_its_statistics_need():
+    config = {"depth": 3, "one_hot_max_size": 2}
+    the_problem, validation = problem(TargetKind.BINARY), rows(300, 5, TargetKind.BINARY)
+    whole = visits_of("catboost", config, the_problem, validation)
+    for after, least_rounds in ((0, 0), (1, 2), (1, 4), (2, 4), (3, 4)):
+        assert (
+            visits_of("catboost", config, the_problem, validation, after, least_rounds) == whole
+        ), after
+    backend = started("catboost", config, the_problem)
+    for visit in range(4):
+        boost(backend, rows(300, visit, TargetKind.BINARY), [0.3] * 2)
+    # The model after the third visit gives what a cut to five rounds does.
+    assert sorted(backend.checkpoint(5)) == ["model.cbm", "visit-00000.cbm"]

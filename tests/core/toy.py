@@ -1,11 +1,14 @@
 """A booster whose validation metric follows a script, and batches that count their readings."""
 
+import json
 import weakref
 from contextlib import contextmanager
 
 import numpy as np
 
-from batchtrainingbooster.core.ports import Batch, RoundMetrics
+from batchtrainingbooster.core.ports import Batch, Checkpoint, RoundMetrics
+from batchtrainingbooster.core.serialization import converter
+from batchtrainingbooster.core.state import RunState
 
 
 class ToyBackend:
@@ -77,6 +80,14 @@ class ToyBackend:
     def to_bytes(self):
         return repr(self.rounds).encode()
 
+    def checkpoint(self, least_rounds):
+        assert 0 <= least_rounds <= self.n_rounds
+        return {"rounds": json.dumps(self.rounds).encode()}
+
+    def restore(self, files):
+        self.calls.append("restore")
+        self.rounds = [tuple(each) for each in json.loads(files["rounds"])]
+
 
 class ToyDataset:
     def __init__(self, batch):
@@ -101,3 +112,36 @@ class ToySource:
 
     def _rows(self, label):
         return Batch(np.zeros((1, 1), np.float32), np.array([label], np.float32))
+
+
+class ToyStore:
+    """Keeps checkpoints in memory, as the JSON that files would hold.
+
+    With ``dies_at``, the process dies before or after that one is written: ``Killed`` is raised.
+    """
+
+    place = "memory"
+
+    def __init__(self, dies_at=None, is_written=True):
+        self.kept = []
+        self.dies_at = dies_at
+        self.is_written = is_written
+
+    def load(self):
+        if not self.kept:
+            return None
+        state, model = self.kept[-1]
+        return Checkpoint(converter.structure(json.loads(state), RunState), model)
+
+    def save(self, checkpoint):
+        state = json.dumps(converter.unstructure(checkpoint.state))
+        dies = checkpoint.state.visit == self.dies_at
+        if not dies or self.is_written:
+            self.kept.append((state, checkpoint.model))
+        if dies:
+            self.dies_at = None
+            raise Killed
+
+
+class Killed(BaseException):
+    """As a process that is gone: nothing catches it."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import catboost
 
-from batchtrainingbooster.backends.catboost_callbacks import Loss, Metric, Observer
+from batchtrainingbooster.backends.catboost_callbacks import Observer
 from batchtrainingbooster.backends.catboost_data import (
     borders_of,
     pool_of,
@@ -30,10 +30,8 @@ from batchtrainingbooster.backends.catboost_parameters import (
     DEFAULT_LEARNING_RATE,
     METRICS,
     NAMES,
-    leaf_iterations,
     link_of,
-    on_train_too,
-    one_hot_max_size,
+    native_params,
     parse_settings,
     printed_name,
     target_kind,
@@ -43,11 +41,11 @@ from batchtrainingbooster.backends.catboost_predictor import (
     Predictor,
     drop_notes,
     loaded,
+    native,
     quiet,
     translated,
 )
 from batchtrainingbooster.backends.catboost_validation import Validation
-from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective
 from batchtrainingbooster.backends.settings import (
     WHERE,
     BoosterSettings,
@@ -103,7 +101,7 @@ class Backend:
         self._settings = settings
         self._problem = problem
         self._names = native_names(problem.column_names)
-        self._params = self._native_params()
+        self._params = native_params(settings, problem, self._link)
         self._check_params()
         self._model: catboost.CatBoost | None = None
         if problem.initial_model is not None:
@@ -261,9 +259,25 @@ class Backend:
         """
         if self._model is None:
             raise no_rounds()
-        with temporary_file() as file:
-            self._model.save_model(str(file))
-            return file.read_bytes()
+        return native(self._model)
+
+    def checkpoint(self, least_rounds: int) -> dict[str, bytes]:
+        """The model so far and, where trees use statistics, those that it may be cut from."""
+        if self._model is None:
+            return {}
+        files = {NATIVE_FILE: native(self._model)}
+        if self._uses_statistics:
+            needed = [model for model in self._after_visits if model.tree_count_ >= least_rounds]
+            self._after_visits = needed
+            files |= {f"visit-{i:05}.cbm": native(model) for i, model in enumerate(needed[:-1])}
+        return files
+
+    def restore(self, files: Mapping[str, bytes]) -> None:
+        """Hold the model of a checkpoint."""
+        with translated("while loading a checkpoint"):
+            earlier = [loaded(files[name]) for name in sorted(files) if name != NATIVE_FILE]
+            self._model = loaded(files[NATIVE_FILE]) if files else None
+        self._after_visits = [] if self._model is None else [*earlier, self._model]
 
     def _pool(self, batch: Batch) -> catboost.Pool:
         return pool_of(batch, self._names, self._problem.cardinalities)
@@ -275,39 +289,6 @@ class Backend:
     def _own(self, values: dict[str, float]) -> dict[str, float]:
         """The metrics that were asked for, in that order: CatBoost computes others beside them."""
         return {name: values[printed_name(name, values)] for name in self._settings.metric_names}
-
-    def _native_params(self) -> dict[str, Any]:
-        settings, problem = self._settings, self._problem
-        objective, metric = settings.objective, settings.metrics[-1]
-        n_classes = len(problem.class_shares)
-        params: dict[str, Any] = {
-            "random_seed": problem.seed,
-            "verbose": False,
-            "allow_writing_files": False,
-            "nan_mode": "Min",
-            "one_hot_max_size": one_hot_max_size(objective),
-            "allow_const_label": True,
-            **settings.params,
-            "use_best_model": False,
-        }
-        if n_classes:
-            params["class_names"] = list(range(n_classes))
-        if isinstance(objective, CustomObjective):
-            params["loss_function"] = Loss(objective)
-            params.setdefault("leaf_estimation_iterations", 1)
-            params.setdefault("leaf_estimation_method", "Newton")
-        else:
-            params["loss_function"] = objective
-            params.setdefault("leaf_estimation_iterations", leaf_iterations(objective))
-        if isinstance(metric, CustomMetric):
-            # CatBoost prints the name of the class.
-            params["eval_metric"] = type(metric.name, (Metric,), {})(metric, self._link)
-        else:
-            params["eval_metric"] = on_train_too(metric)
-        params["custom_metric"] = [
-            on_train_too(name) for name in settings.own_metrics if name != metric
-        ]
-        return params
 
     def _check_params(self) -> None:
         """One round on some rows: CatBoost says what it refuses, or does not know."""

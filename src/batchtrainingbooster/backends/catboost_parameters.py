@@ -7,9 +7,12 @@ from typing import Any
 
 import attrs
 
+from batchtrainingbooster.backends.catboost_callbacks import Loss, Metric
+from batchtrainingbooster.backends.custom import CustomMetric, CustomObjective
 from batchtrainingbooster.backends.settings import (
     WHERE,
     BoosterSettings,
+    Problem,
     Vocabulary,
     known_objective,
     parse,
@@ -233,3 +236,37 @@ def printed_name(metric: str, printed: Any) -> str:
         if other.partition(":")[0] == name and wanted <= set(other.partition(":")[2].split(";"))
     ]
     return min(names, key=len, default=metric)
+
+
+def native_params(settings: BoosterSettings, problem: Problem, link: str) -> dict[str, Any]:
+    """``config_model`` and what CatBoost would choose by the rows of a batch, for its ``fit``."""
+    objective, metric = settings.objective, settings.metrics[-1]
+    n_classes = len(problem.class_shares)
+    params: dict[str, Any] = {
+        "random_seed": problem.seed,
+        "verbose": False,
+        "allow_writing_files": False,
+        "nan_mode": "Min",
+        "one_hot_max_size": one_hot_max_size(objective),
+        "allow_const_label": True,
+        **settings.params,
+        "use_best_model": False,
+    }
+    if n_classes:
+        params["class_names"] = list(range(n_classes))
+    if isinstance(objective, CustomObjective):
+        params["loss_function"] = Loss(objective)
+        params.setdefault("leaf_estimation_iterations", 1)
+        params.setdefault("leaf_estimation_method", "Newton")
+    else:
+        params["loss_function"] = objective
+        params.setdefault("leaf_estimation_iterations", leaf_iterations(objective))
+    if isinstance(metric, CustomMetric):
+        # CatBoost prints the name of the class.
+        params["eval_metric"] = type(metric.name, (Metric,), {})(metric, link)
+    else:
+        params["eval_metric"] = on_train_too(metric)
+    params["custom_metric"] = [
+        on_train_too(name) for name in settings.own_metrics if name != metric
+    ]
+    return params

@@ -12,7 +12,7 @@ import catboost
 import numpy as np
 from catboost import CatBoostError
 
-from batchtrainingbooster.backends.catboost_data import table_of
+from batchtrainingbooster.backends.catboost_data import table_of, temporary_file
 from batchtrainingbooster.backends.prediction import BasePredictor, translating
 
 # Of CatBoost's notes on how a model came to be, those that differ from run to run, or pile up.
@@ -58,6 +58,18 @@ class Predictor(BasePredictor):
 def loaded(native: bytes) -> catboost.CatBoost:
     """A model from CatBoost's binary format."""
     return catboost.CatBoost().load_model(blob=native)
+
+
+def native(model: catboost.CatBoost) -> bytes:
+    """A model in CatBoost's binary format.
+
+    CatBoost writes its notes in an order that differs between a model that was trained and the
+    same one loaded; so it is that of the loaded one here.
+    """
+    with temporary_file() as file:
+        model.save_model(str(file))
+        loaded(file.read_bytes()).save_model(str(file))
+        return file.read_bytes()
 
 
 def drop_notes(model: catboost.CatBoost) -> None:

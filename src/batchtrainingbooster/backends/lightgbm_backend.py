@@ -184,6 +184,15 @@ class Backend:
             raise no_rounds()
         return native(self._booster, -1)
 
+    def checkpoint(self, least_rounds: int) -> dict[str, bytes]:
+        """The model so far."""
+        return {} if self._booster is None else {NATIVE_FILE: self.to_bytes()}
+
+    def restore(self, files: Mapping[str, bytes]) -> None:
+        """Hold the model of a checkpoint."""
+        with translated("while loading a checkpoint"):
+            self._booster = loaded(files[NATIVE_FILE]) if files else None
+
     def _dataset(
         self,
         batch: Batch,

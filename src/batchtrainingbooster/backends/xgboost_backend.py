@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 import xgboost as xgb
 
 from batchtrainingbooster.backends.custom import CustomObjective, predictions
@@ -26,6 +25,11 @@ from batchtrainingbooster.backends.settings import (
     no_rounds,
     refuse_other_num_class,
     trial_batch,
+)
+from batchtrainingbooster.backends.xgboost_data import (
+    label_and_weight,
+    parse_metrics,
+    with_last_categories,
 )
 from batchtrainingbooster.backends.xgboost_external import on_disk, refuse_external
 from batchtrainingbooster.backends.xgboost_parameters import (
@@ -104,7 +108,7 @@ class Backend:
         """Fix the quantile cuts, and take the validation rows."""
         with translated("while preparing the data"):
             if self._quantised:
-                reference = _with_last_categories(reference, self._problem.cardinalities)
+                reference = with_last_categories(reference, self._problem.cardinalities)
                 self._reference = xgb.QuantileDMatrix(
                     reference.features,
                     weight=reference.weight,
@@ -183,7 +187,7 @@ class Backend:
             booster.update(dataset, round_number)
             return
         margins = booster.predict(dataset, output_margin=True, training=True)
-        label, weight = _label_and_weight(dataset)
+        label, weight = label_and_weight(dataset)
         gradient, hessian = objective.derivatives(label, margins, weight)
         booster.boost(dataset, round_number, grad=gradient, hess=hessian)
 
@@ -192,12 +196,12 @@ class Backend:
     ) -> RoundMetrics:
         metrics = RoundMetrics({}, {})
         if self._settings.own_metrics:
-            metrics = _parse_metrics(booster.eval_set(evaluated, round_number))
+            metrics = parse_metrics(booster.eval_set(evaluated, round_number))
         if self._settings.custom_metrics:
             link = link_name(self._settings, self._problem.kind, link_of)
             for data, part in evaluated:
                 predicted = predictions(booster.predict(data, output_margin=True), link)
-                label, weight = _label_and_weight(data)
+                label, weight = label_and_weight(data)
                 for metric in self._settings.custom_metrics:
                     getattr(metrics, part)[metric.name] = metric.value(label, predicted, weight)
         in_order = self._settings.in_order
@@ -224,6 +228,18 @@ class Backend:
         if self._booster is None:
             raise no_rounds()
         return bytes(self._booster.save_raw("ubj"))
+
+    def checkpoint(self, least_rounds: int) -> dict[str, bytes]:
+        """The model so far."""
+        return {} if self._booster is None else {NATIVE_FILE: self.to_bytes()}
+
+    def restore(self, files: Mapping[str, bytes]) -> None:
+        """Hold the model of a checkpoint."""
+        self._booster = None
+        if files:
+            with translated("while loading a checkpoint"):
+                model = bytearray(files[NATIVE_FILE])
+                self._booster = xgb.Booster(self._params, model_file=model)
 
     def _renew_updaters(self, booster: xgb.Booster) -> None:
         """Forget what the tree updaters have drawn, and what they hold of the batch.
@@ -308,38 +324,6 @@ def native_names(names: Sequence[str]) -> list[str]:
     XGBoost refuses names with ``[``, ``]`` or ``<``, and repeated ones.
     """
     return names_or_numbers(names, lambda name: not set(name).isdisjoint("[]<"))
-
-
-def _with_last_categories(reference: Batch, cardinalities: Sequence[int]) -> Batch:
-    """One more row, which names each dictionary's last code.
-
-    XGBoost takes the number of categories from the largest code in the reference; a later batch
-    may hold a larger one. The row is missing elsewhere, so it moves no numeric cut.
-    """
-    if not any(cardinalities):
-        return reference
-    last = np.array([[n - 1 if n else np.nan for n in cardinalities]], np.float32)
-    return Batch(
-        features=np.asfortranarray(np.vstack([reference.features, last])),
-        label=np.append(reference.label, reference.label[:1]),
-        weight=None if reference.weight is None else np.append(reference.weight, np.float32(1)),
-    )
-
-
-def _label_and_weight(data: xgb.DMatrix) -> tuple[np.ndarray, np.ndarray | None]:
-    """Copies; no weight where every row weighs 1."""
-    weight = data.get_weight()
-    return data.get_label(), weight if weight.size else None
-
-
-def _parse_metrics(text: str) -> RoundMetrics:
-    """Metrics out of XGBoost's tab-separated ``[3] train-logloss:0.5 valid-logloss:0.6``."""
-    values: dict[str, dict[str, float]] = {"train": {}, "valid": {}}
-    for item in text.split("\t")[1:]:
-        name, _, value = item.rpartition(":")
-        part, _, metric = name.partition("-")
-        values[part][metric] = float(value)
-    return RoundMetrics(**values)
 
 
 def version() -> str:

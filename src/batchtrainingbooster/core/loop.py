@@ -8,7 +8,12 @@
         for each round: train, evaluate, record         backend.boost
             stop the visit early?                       early_stopping_rounds
         keep it, or roll back to the best model?        warm_restart
+        write a checkpoint                              store.save
     cut the model at its best round
+
+A run that is interrupted goes on from its last checkpoint, along the same path: everything that a
+visit does follows from ``RunState``, the model, and the settings. A visit that was not finished is
+made anew.
 """
 
 from __future__ import annotations
@@ -21,10 +26,18 @@ from typing import Literal
 
 import attrs
 
+from batchtrainingbooster.core.checkpointing import Keeper
 from batchtrainingbooster.core.config import Strategy
-from batchtrainingbooster.core.history import History, Row
-from batchtrainingbooster.core.ports import Backend, BatchSource, RoundMetrics
+from batchtrainingbooster.core.history import Row
+from batchtrainingbooster.core.interruption import Interruption
+from batchtrainingbooster.core.ports import (
+    Backend,
+    BatchSource,
+    CheckpointStore,
+    RoundMetrics,
+)
 from batchtrainingbooster.core.schedules import Schedule
+from batchtrainingbooster.core.state import RunState
 from batchtrainingbooster.core.stopping import Best, Patience, StopReason
 from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.core.visits import Visit, visit_at, visits_per_epoch
@@ -45,6 +58,7 @@ class RunPlan:
     schedule: Schedule
     patience: Patience
     warm_restart: Literal["best", "last"]
+    checkpoint_every: int = 1
 
     def visit(self, number: int, num_batches: int) -> Visit:
         """The visit with this number."""
@@ -57,48 +71,57 @@ class RunPlan:
         return self.num_epochs * visits_per_epoch(self.strategy, num_batches)
 
 
-@attrs.frozen(kw_only=True)
-class RunState:
-    """All that a run has come to; each visit returns a new one.
+def run_visits(
+    plan: RunPlan,
+    source: BatchSource,
+    backend: Backend,
+    store: CheckpointStore | None = None,
+    interruption: Interruption | None = None,
+) -> RunState:
+    """Train batch after batch; the model is left in ``backend``, cut at its best round.
 
-    Attributes
+    Parameters
     ----------
-    visit : int
-        The next visit.
-    initial_rounds : int
-        Rounds of the earlier model that the run continues.
-    improved : tuple of bool
-        Of each finished visit: did it improve the best model?
-    best : Best, optional
-        None until a visit was validated.
+    plan : RunPlan
+    source : BatchSource
+    backend : Backend
+    store : CheckpointStore, optional
+        Where the run goes on from, and what it leaves for another to go on from.
+    interruption : Interruption, optional
+        Looked at after every round.
     """
-
-    visit: int = 0
-    initial_rounds: int = 0
-    history: History = attrs.field(factory=History)
-    improved: tuple[bool, ...] = ()
-    best: Best | None = None
-    stop_reason: StopReason | None = None
-
-    @property
-    def visits_without_improvement(self) -> int:
-        """Since the last visit that helped."""
-        count = 0
-        for helped in reversed(self.improved):
-            if helped:
-                break
-            count += 1
-        return count
-
-
-def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState:
-    """Train batch after batch; the model is left in ``backend``, cut at its best round."""
+    interruption = interruption or Interruption()
     with timed("reading"):
         reference, validation = source.reference(), source.validation()
     has_validation = validation is not None
     with timed("dataset construction"):
         backend.start(reference, validation)
     del reference, validation
+    keeper = Keeper(plan.checkpoint_every, store)
+    state = keeper.resume(backend) or _first_state(plan, backend, has_validation=has_validation)
+    if state.stop_reason is None:
+        with _datasets(plan, source, backend) as dataset_of:
+            while state.stop_reason is None:
+                visit = plan.visit(state.visit, source.num_batches)
+                with _failing_at(visit):
+                    dataset = dataset_of(visit.batch)
+                    rows, visit_best = _train(plan, state, visit, dataset, backend, interruption)
+                    del dataset
+                    if interruption.signal and len(rows) < plan.rounds_per_visit:
+                        keeper.end_run(interruption, visit, state)
+                    state = _decide(plan, state, visit, rows, visit_best, backend)
+                state = _stopped(plan, state, source.num_batches, has_validation=has_validation)
+                keeper.keep(state, backend)
+                if interruption.signal:
+                    keeper.end_run(interruption, visit, state)
+    if state.best is not None:
+        state = _cut(state, state.best.n_rounds, backend)
+    outcome = _say(state, has_validation=has_validation)
+    logger.info("Run ended (%s) after %d visits; %s", state.stop_reason, state.visit, outcome)
+    return state
+
+
+def _first_state(plan: RunPlan, backend: Backend, *, has_validation: bool) -> RunState:
     state = RunState(initial_rounds=backend.n_rounds)
     if has_validation and backend.n_rounds:
         # An earlier model is the one to beat.
@@ -106,22 +129,15 @@ def run_visits(plan: RunPlan, source: BatchSource, backend: Backend) -> RunState
         if plan.patience.improves(value, None):
             state = attrs.evolve(state, best=Best(value, None, None, backend.n_rounds))
         logger.info("The earlier model's validation metric: %.6g", value)
-    with _datasets(plan, source, backend) as dataset_of:
-        while state.stop_reason is None:
-            visit = plan.visit(state.visit, source.num_batches)
-            with _failing_at(visit):
-                dataset = dataset_of(visit.batch)
-                rows, visit_best = _train(plan, state, visit, dataset, backend)
-                del dataset
-                state = _decide(plan, state, visit, rows, visit_best, backend)
-            if has_validation and plan.patience.is_exhausted(state.visits_without_improvement):
-                state = attrs.evolve(state, stop_reason=StopReason.PATIENCE)
-            elif state.visit == plan.num_visits(source.num_batches):
-                state = attrs.evolve(state, stop_reason=StopReason.COMPLETED)
-    if state.best is not None:
-        state = _cut(state, state.best.n_rounds, backend)
-    outcome = _say(state, has_validation=has_validation)
-    logger.info("Run ended (%s) after %d visits; %s", state.stop_reason, state.visit, outcome)
+    return state
+
+
+def _stopped(plan: RunPlan, state: RunState, num_batches: int, *, has_validation: bool) -> RunState:
+    """The state with the reason to stop, where there is one."""
+    if has_validation and plan.patience.is_exhausted(state.visits_without_improvement):
+        return attrs.evolve(state, stop_reason=StopReason.PATIENCE)
+    if state.visit == plan.num_visits(num_batches):
+        return attrs.evolve(state, stop_reason=StopReason.COMPLETED)
     return state
 
 
@@ -158,7 +174,12 @@ def _failing_at(visit: Visit) -> Iterator[None]:
 
 
 def _train(
-    plan: RunPlan, state: RunState, visit: Visit, dataset: object, backend: Backend
+    plan: RunPlan,
+    state: RunState,
+    visit: Visit,
+    dataset: object,
+    backend: Backend,
+    interruption: Interruption,
 ) -> tuple[list[Row], Best | None]:
     """One visit's rounds, and the best of them where there is a validation set."""
     rates = _learning_rates(plan, state, visit)
@@ -185,15 +206,17 @@ def _train(
         since = now
         rows.append(row)
         if not metrics.valid:
-            return True
+            return not interruption.signal
         value = list(metrics.valid.values())[-1]
         if within_visit.improves(value, best):
             best = Best(value, row.visit, row.round, row.n_rounds)
         without_gain = row.n_rounds - (best.n_rounds if best else first_n_rounds)
-        return not plan.early_stopping_rounds or without_gain < plan.early_stopping_rounds
+        is_hopeless = plan.early_stopping_rounds and without_gain >= plan.early_stopping_rounds
+        return not (is_hopeless or interruption.signal)
 
-    with timed("boosting"):
-        backend.boost(dataset, rates, record)
+    if not interruption.signal:
+        with timed("boosting"):
+            backend.boost(dataset, rates, record)
     return rows, best
 
 

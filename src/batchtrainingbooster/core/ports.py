@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
 import numpy as np
+
+from batchtrainingbooster.core.state import RunState
 
 
 @attrs.frozen(eq=False)
@@ -39,6 +41,38 @@ class RoundMetrics:
 
     train: dict[str, float]
     valid: dict[str, float]
+
+
+@attrs.frozen(eq=False)
+class Checkpoint:
+    """All that is needed to go on after a visit as if nothing had happened.
+
+    Attributes
+    ----------
+    state : RunState
+    model : mapping of str to bytes
+        What the backend keeps, by name of a file.
+    """
+
+    state: RunState
+    model: Mapping[str, bytes]
+
+
+class CheckpointStore(Protocol):
+    """Keeps the newest checkpoint."""
+
+    @property
+    def place(self) -> str:
+        """Where, for messages."""
+        ...
+
+    def load(self) -> Checkpoint | None:
+        """The newest one, where there is one to go on from."""
+        ...
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep it whole, or fail and keep the one before."""
+        ...
 
 
 class BatchSource(Protocol):
@@ -110,4 +144,18 @@ class Backend(Protocol):
 
     def to_bytes(self) -> bytes:
         """The model so far in the booster's native format."""
+        ...
+
+    def checkpoint(self, least_rounds: int) -> dict[str, bytes]:
+        """What ``restore`` needs, by name of a file; nothing where there is no model yet.
+
+        ``least_rounds`` are the fewest rounds that the model may still be cut to.
+        """
+        ...
+
+    def restore(self, files: Mapping[str, bytes]) -> None:
+        """Hold the model of a checkpoint; called after ``start``.
+
+        It must go on to the same bytes as the one that was kept.
+        """
         ...
