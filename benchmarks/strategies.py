@@ -27,6 +27,7 @@ from batchtrainingbooster.comparison.strategies import in_a_process, tasks_of
 from batchtrainingbooster.core.preparation import prepare
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.staging import stage
 
 # data set: (depth of the trees, batch counts)
@@ -93,7 +94,7 @@ def staged(
     request = parse_request("xgboost", config_model, config_training, None)
     prepared = prepare(request, train, test, target)
     place = Folder(folder)
-    stage(prepared.job, place)
+    stage(prepared.job, place_rows(prepared.job), place)
     tasks = tasks_of("xgboost", [config_model, config_training, {}], prepared, place, None)
     return {task.arm: task for task in tasks}
 

@@ -1,4 +1,5 @@
-import json
+import re
+import traceback
 
 import pytest
 
@@ -11,14 +12,17 @@ from batchtrainingbooster.errors import ConfigError, StagingError
 def test_paths_and_uris_are_the_same_folder(tmp_path, prefix):
     folder = Folder(f"{prefix}{tmp_path}/a b")
     assert folder.names() == []
-    folder.write_json("x.json", {"é": 1})
-    assert json.loads((tmp_path / "a b" / "x.json").read_text()) == {"é": 1}
-    assert folder.read_json("x.json") == {"é": 1}
-    assert folder.names() == ["x.json"]
-    assert folder.size("x.json") > 0
+    folder.write("é/x.json", b"{}")
+    assert (tmp_path / "a b" / "é" / "x.json").read_bytes() == b"{}"
+    assert bytes(folder.read("é/x.json")) == b"{}"
+    assert folder.names() == ["é/x.json"]
+    assert folder.sizes("é") == folder.sizes() == {"é/x.json": 2}
+    assert folder.folders() == ["é"]
+    assert folder.size("é/x.json") == 2
     assert folder.size("y.json") is None
+    assert folder.within("é").names() == ["x.json"]
     assert folder.uri == f"file://{tmp_path}/a b"
-    folder.delete("x.json")
+    folder.delete("é/x.json")
     assert folder.names() == []
 
 
@@ -27,12 +31,11 @@ def test_relative_path_is_made_absolute(tmp_path, monkeypatch):
     assert Folder("staged").uri == f"file://{tmp_path}/staged"
 
 
-def test_clear_empties_a_folder(tmp_path):
+def test_new_file_is_not_written_over_another(tmp_path):
     folder = Folder(str(tmp_path / "s"))
-    folder.write_json("x.json", 1)
-    (tmp_path / "s" / "deep" / "er").mkdir(parents=True)
-    folder.clear()
-    assert list((tmp_path / "s").iterdir()) == []
+    assert folder.write_new("x", b"first")
+    assert not folder.write_new("x", b"second")
+    assert bytes(folder.read("x")) == b"first"
 
 
 def test_unknown_scheme_is_refused_by_name():
@@ -46,16 +49,38 @@ def test_folder_without_a_manifest_is_no_staged_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("s3://AKIA:wJalr/XUt@nFEMI@bucket/rows", None),
+        ("nowhere://me:secret@host/rows?token=secret", "nowhere://"),
+    ],
+)
+def test_credentials_in_a_uri_are_in_no_message(location, shown):
+    try:
+        text = str(Folder(location))
+    except ConfigError as error:
+        text = "".join(traceback.format_exception(error))
+    assert not {"secret", "wJalr", "nFEMI"} & set(re.split(r"\W+", text))
+    assert shown is None or shown in text
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is damaged: Expecting property name"),
-        ("[]", "is damaged"),
-        ('{"format_version": 99}', "has format 99; this version reads up to 1"),
-        ('{"format_version": 1, "surprise": 2}', "is damaged"),
-        ('{"format_version": "1; DROP"}', "is damaged"),
+        ("{", "is damaged: no JSON: Expecting property name"),
+        ("[" * 100_000, "is damaged: no JSON"),
+        ("[]", "is damaged, or no file of ours"),
+        ('{"format_version": 99}', "has format 99; this version reads format 2: install a newer"),
+        ('{"format_version": 1}', "has format 1; this version reads format 2: write it again"),
+        ('{"format_version": 2, "surprise": 2}', "is damaged, or no file of ours"),
+        ('{"format_version": "1; DROP"}', "is damaged, or no file of ours"),
+        (
+            '{"format_version": 2, "sha256": "", "content": {}}',
+            "is damaged: its SHA-256 is not that of its content",
+        ),
     ],
 )
 def test_bad_manifest_is_refused(tmp_path, content, message):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(StagingError, match=message):
+    with pytest.raises(StagingError, match=rf"manifest\.json {message}"):
         read_manifest(Folder(str(tmp_path)))

@@ -15,6 +15,7 @@ from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.data.assign import num_partitions
 from batchtrainingbooster.data.columns import check_same_columns, choose_columns
 from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.profile import bucket_of, profile
 from batchtrainingbooster.data.reader import StagedSource
 from batchtrainingbooster.data.source import Source
@@ -63,7 +64,8 @@ def job_of(frame, valid=None, **config):
 
 def stage_to(path, frame, **config):
     folder = Folder(str(path))
-    manifest = stage(job_of(frame, **config), folder)
+    job = job_of(frame, **config)
+    manifest = stage(job, place_rows(job), folder)
     return StagedSource(folder, manifest), manifest
 
 
@@ -190,7 +192,7 @@ def test_rows_lie_in_files_by_query_and_hash(spark, tmp_path):
     _, manifest = stage_to(tmp_path / "s", frame_of(spark), num_batches=3, validation_fraction=0.2)
     for part in (*manifest.batches, manifest.validation):
         for file in part.files:
-            table = pq.read_table(tmp_path / "s" / file, columns=["group_hash", "row_hash"])
+            table = pq.read_table(tmp_path / "s" / file.name, columns=["group_hash", "row_hash"])
             keys = list(zip(*table.to_pydict().values(), strict=True))
             assert keys == sorted(keys)
 
@@ -248,7 +250,7 @@ def test_source_is_evaluated_twice(spark, tmp_path):
     counted = F.udf(count, T.DoubleType()).asNondeterministic()
     job = job_of(frame.withColumn("a", counted("a")), num_batches=5, validation_fraction=0.2)
     assert evaluated.value == n
-    stage(job, Folder(str(tmp_path / "s")))
+    stage(job, place_rows(job), Folder(str(tmp_path / "s")))
     assert evaluated.value == 2 * n
     frame.unpersist()
 
@@ -298,7 +300,7 @@ def test_staged_data_is_found_again_and_only_for_its_group_column(spark, tmp_pat
     other = attrs.evolve(job.columns, group="c")
     object.__setattr__(job.train, "columns", other)
     with pytest.raises(StagingError, match="other settings"):
-        stage(job, Folder(str(tmp_path / "s")))
+        stage(job, place_rows(job), Folder(str(tmp_path / "s")))
 
 
 def test_rows_of_other_queries_are_other_rows(spark):

@@ -10,6 +10,7 @@ from batchtrainingbooster.comparison.strategies import in_a_process, tasks_of
 from batchtrainingbooster.core.preparation import prepare
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.staging import stage
 
 COLUMNS, BUDGET = 28, 240 * 10**6
@@ -36,7 +37,7 @@ def test_training_stays_within_its_budget(spark, rows, tmp_path, booster):
     request = parse_request(booster, config_model, config_training, None)
     prepared = prepare(request, spark.read.parquet(rows), None, "y")
     folder = Folder(str(tmp_path))
-    manifest = stage(prepared.job, folder)
+    manifest = stage(prepared.job, place_rows(prepared.job), folder)
     assert len(manifest.batches) > 1
     configs = [config_model, config_training, {}]
     tasks = {task.arm: task for task in tasks_of(booster, configs, prepared, folder, None)}

@@ -29,6 +29,7 @@ from batchtrainingbooster.core.preparation import Prepared, look_at_more, prepar
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.staging import stage
 from batchtrainingbooster.errors import ConfigError
 
@@ -90,13 +91,15 @@ def compare_strategies(
     start = time.perf_counter()
     prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
     test_job = None if test_dataframe is None else look_at_more(prepared, test_dataframe)
+    # Nothing is trained here that could go on later.
+    config = attrs.evolve(request.config, checkpoint_dir=None)
     with (
-        staging_folder(request.config, train_dataframe) as folder,
-        staging_folder(attrs.evolve(request.config, staging_dir=None), train_dataframe) as test,
+        staging_folder(config, train_dataframe) as folder,
+        staging_folder(attrs.evolve(config, staging_dir=None), train_dataframe) as test,
     ):
-        manifest = stage(prepared.job, folder)
+        manifest = stage(prepared.job, place_rows(prepared.job), folder)
         if test_job is not None:
-            stage(test_job, test)
+            stage(test_job, place_rows(test_job), test)
         seconds = time.perf_counter() - start
         tasks = tasks_of(name, configs, prepared, folder, test if test_job else None)
         arms = [Arm(task.arm, in_a_process(task)) for task in tasks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,17 +13,24 @@ import attrs
 
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.history import History
-from batchtrainingbooster.core.loop import run_visits
+from batchtrainingbooster.core.interruption import noticed_signals
+from batchtrainingbooster.core.loop import RunPlan, run_visits
+from batchtrainingbooster.core.ports import Backend, BatchSource, CheckpointStore
 from batchtrainingbooster.core.preparation import prepare
 from batchtrainingbooster.core.request import parse_request
+from batchtrainingbooster.core.state import RunState
 from batchtrainingbooster.core.timing import measured, timed
+from batchtrainingbooster.data.checkpoints import CheckpointFolder
 from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.lock import FolderLock
 from batchtrainingbooster.data.manifest import Manifest
+from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.reader import StagedSource
-from batchtrainingbooster.data.staging import stage
-from batchtrainingbooster.errors import ConfigError, NotFittedError
+from batchtrainingbooster.data.staging import stage, staged_identity
+from batchtrainingbooster.errors import CheckpointError, ConfigError, NotFittedError
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.report.show import show_figure
+from batchtrainingbooster.versions import installed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -37,8 +45,9 @@ class Timings:
     staging, training, total : float
     by_stage : dict of str to float
         The same in parts: ``profiling``, ``writing``, ``verification``, ``reading``, ``dataset
-        construction``, ``boosting``, ``saving``, and, for boosters that tell them apart,
-        ``scoring of the trees so far`` and ``evaluation``; else those are part of ``boosting``.
+        construction``, ``boosting``, ``checkpointing``, ``saving``, and, for boosters that tell
+        them apart, ``scoring of the trees so far`` and ``evaluation``; else those are part of
+        ``boosting``.
     """
 
     staging: float
@@ -138,20 +147,35 @@ class BaseTrainer:
             If the data cannot be trained on.
         StagingError
             If the batches cannot be written or read as planned.
+        CheckpointError
+            If there are checkpoints of another run, damaged ones, or none where there must be; if
+            another run has the folder, or it is full.
         BackendError
             If the booster fails.
+        KeyboardInterrupt, SystemExit
+            With ``checkpoint_dir``, on Ctrl-C and SIGTERM, once the round is finished and the
+            checkpoint written.
         """
         start = time.perf_counter()
         request = parse_request(self.backend, config_model, config_training, config_lr_scheduler)
-        with measured() as by_stage:
+        with measured() as by_stage, checkpoint_folder(request.config) as checkpoints:
             with timed("profiling"):
                 prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
+            placement = place_rows(prepared.job)
+            store = None
+            if checkpoints is not None:
+                store = CheckpointFolder(
+                    *checkpoints,
+                    identity={**request.identity, "data": staged_identity(prepared.job, placement)},
+                    environment=environment(request.backend),
+                    resume=request.config.resume,
+                )
             with staging_folder(request.config, train_dataframe) as folder:
-                manifest = stage(prepared.job, folder)
+                manifest = stage(prepared.job, placement, folder)
                 staged = time.perf_counter()
                 source = StagedSource(folder, manifest, prepared.class_weights)
                 plan = prepared.plan(source.num_batches)
-                state = run_visits(plan, source, prepared.booster)
+                state = train(plan, source, prepared.booster, store)
             with timed("saving"):
                 model = prepared.model(state)
         end = time.perf_counter()
@@ -162,18 +186,61 @@ class BaseTrainer:
         return model
 
 
+def train(
+    plan: RunPlan, source: BatchSource, booster: Backend, store: CheckpointStore | None
+) -> RunState:
+    """The loop; where it can go on later, a signal to end lets it write a checkpoint first."""
+    if store is None:
+        return run_visits(plan, source, booster)
+    with noticed_signals() as interruption:
+        return run_visits(plan, source, booster, store, interruption)
+
+
+@contextmanager
+def checkpoint_folder(config: TrainingConfig) -> Iterator[tuple[Folder, FolderLock] | None]:
+    """The folder that the user named, if any, for this run alone."""
+    if config.checkpoint_dir is None:
+        if config.resume == "must":
+            msg = "config_training: resume: 'must' needs checkpoint_dir, where to go on from"
+            raise ConfigError(msg)
+        yield None
+        return
+    folder = Folder(config.checkpoint_dir)
+    with FolderLock(folder, "checkpoint_dir", CheckpointError) as lock:
+        yield folder, lock
+
+
 @contextmanager
 def staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]:
-    """The folder that the user named, or a temporary one that is removed."""
+    """The folder that the user named; else one that is removed once the run has come to its end.
+
+    With checkpoints, that lies beside them, and stays if the run fails, to be used again.
+    """
     if config.staging_dir is not None:
         yield Folder(config.staging_dir)
         return
-    master = frame.sparkSession.conf.get("spark.master", "local")
-    if not str(master).startswith("local"):
+    beside = None
+    if config.checkpoint_dir is not None:
+        beside = Folder(config.checkpoint_dir).within("staged")
+    master = str(frame.sparkSession.conf.get("spark.master", "local"))
+    if not master.startswith("local") and (beside is None or beside.local_path is not None):
         msg = (
             f"config_training: staging_dir: needed with spark.master={master}: "
             "a path or URI that the executors and this process both reach"
         )
         raise ConfigError(msg)
+    if beside is not None:
+        yield beside
+        beside.remove()
+        return
     with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as path:
         yield Folder(path)
+
+
+def environment(backend: Any) -> dict[str, Any]:
+    """What may change a model in its last bits, beside rows and settings."""
+    return {
+        backend.NAME: backend.version(),
+        **installed("batchtrainingbooster", "numpy", "pyarrow"),
+        "processors": os.cpu_count(),
+    }

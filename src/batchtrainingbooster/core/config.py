@@ -49,6 +49,20 @@ def _class_weight(instance: object, attribute: attrs.Attribute[Any], value: Any)
                 raise ValueError(msg)
 
 
+# What decides about the model; of the other settings, those that say which rows go where are part
+# of what is staged, and the rest changes nothing.
+DECIDE_ABOUT_THE_MODEL = (
+    "num_epochs",
+    "strategy",
+    "max_patience",
+    "min_delta",
+    "maximize",
+    "warm_restart",
+    "class_weight",
+    "categorical_encoding",
+)
+
+
 @attrs.frozen(kw_only=True)
 class TrainingConfig:
     """How a run batches, weighs, repeats and stops.
@@ -99,6 +113,14 @@ class TrainingConfig:
     staging_dir : str, optional
         Where the batches are written: a path or URI that Spark and this process both reach.
         Default: a temporary folder, removed after training.
+    checkpoint_dir : str, optional
+        Path or URI of a folder for what a run needs to go on after it was interrupted. Without
+        ``staging_dir``, the batches lie there too until the run has come to its end.
+    checkpoint_every : int
+        Visits from one checkpoint to the next.
+    resume : {"auto", "never", "must"}
+        ``"auto"`` goes on from the newest checkpoint where there is one, ``"never"`` starts anew,
+        ``"must"`` refuses to. Checkpoints of other rows or settings are refused.
     run_dir : str, optional
         Local folder for what the run writes for people (plots). Default: a temporary folder.
     init_model : BoostedModel or str, optional
@@ -129,6 +151,9 @@ class TrainingConfig:
     validation_fraction: float | None = attrs.field(default=None, validator=_open_unit_interval)
     allow_precision_loss: bool = False
     staging_dir: str | None = None
+    checkpoint_dir: str | None = None
+    checkpoint_every: int = attrs.field(default=1, validator=_at_least(1))
+    resume: Literal["auto", "never", "must"] = "auto"
     run_dir: str | None = None
     init_model: Any = None
     show_learning_curve: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from os import PathLike, fspath
+from reprlib import Repr
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -18,7 +19,17 @@ from batchtrainingbooster.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
+# What of a value, and how many problems, a message shows.
+MAX_SHOWN = 200
+MAX_PROBLEMS = 20
+
+_REPR = Repr()
+_REPR.maxlevel = 3
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = MAX_SHOWN
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = _REPR.maxset = 10
+
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_LONGEST_SIZE = 50
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*", re.IGNORECASE)
 
 
@@ -37,9 +48,11 @@ def parse_bytes(text: str | int) -> int:
     """
     if isinstance(text, int) and not isinstance(text, bool):
         return text
-    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    match = None
+    if isinstance(text, str) and len(text) <= _LONGEST_SIZE:
+        match = _SIZE.fullmatch(text)
     if match is None:
-        msg = f"got {text!r}, need a size such as '4GB' or '512MiB'"
+        msg = f"got {shown(text)}, need a size such as '4GB' or '512MiB'"
         raise ValueError(msg)
     number, unit, binary = match.groups()
     factor = _BYTES[(unit or "").lower()]
@@ -67,7 +80,7 @@ def parse_training(config: Mapping[str, Any] | TrainingConfig | None) -> Trainin
         except ValueError as error:
             problems.append(f"memory_budget: {error}")
             del values["memory_budget"]
-    for key in ("staging_dir", "run_dir"):
+    for key in ("staging_dir", "checkpoint_dir", "run_dir"):
         if isinstance(values.get(key), PathLike):
             values[key] = fspath(values[key])
     return build(TrainingConfig, values, "config_training", problems)
@@ -146,7 +159,7 @@ def copy_of(config: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
         raise ConfigError(msg)
     for key in config:
         if not isinstance(key, str):
-            msg = f"{where}: key {key!r} is no text"
+            msg = f"{where}: key {shown(key)} is no text"
             raise ConfigError(msg)
     return dict(config)
 
@@ -173,7 +186,9 @@ def build(cls: type[T], values: dict[str, Any], where: str, problems: Sequence[s
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in fields:
-            problems.append(f"{key}: unknown key{did_you_mean(key, fields)}")
+            # The hint takes a while, which many keys would make long.
+            hint = did_you_mean(key, fields) if len(problems) < MAX_PROBLEMS else ""
+            problems.append(f"{_named(key)}: unknown key{hint}")
             continue
         try:
             checked[key] = strict(value, fields[key].type)
@@ -194,11 +209,42 @@ def build(cls: type[T], values: dict[str, Any], where: str, problems: Sequence[s
             except ValueError as error:
                 problems.append(str(error))
     if problems:
-        raise ConfigError.of(where, problems)
+        raise ConfigError.of(where, _bounded(problems))
     try:
         return cls(**checked)
     except ValueError as error:
-        raise ConfigError.of(where, [str(error)]) from error
+        raise ConfigError.of(where, _bounded([str(error)])) from error
+
+
+def _bounded(problems: Sequence[str]) -> list[str]:
+    """The first problems, each no longer than a message should be."""
+    listed = [shown_text(problem, 5 * MAX_SHOWN) for problem in problems[:MAX_PROBLEMS]]
+    more = len(problems) - len(listed)
+    return [*listed, f"and {more:,} more"] if more else listed
+
+
+def _named(key: str) -> str:
+    """A key as it stands; in quotes where that would be long, or do something to a terminal."""
+    return key if key.isprintable() and len(key) <= MAX_SHOWN else shown(key)
+
+
+def shown(value: Any) -> str:
+    """A value for messages, which stay readable and quick to make however large it is.
+
+    Examples
+    --------
+    >>> shown("4GB"), len(shown("x" * 10**7)), shown(list(range(1000)))
+    ("'4GB'", 200, '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...]')
+    """
+    try:
+        return shown_text(_REPR.repr(value))
+    except ValueError:  # an integer of more digits than Python writes
+        return f"a very large {type(value).__name__}"
+
+
+def shown_text(text: str, longest: int = MAX_SHOWN) -> str:
+    """A text, cut where it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 4]} ..."
 
 
 def strict(value: Any, wanted: Any) -> Any:
@@ -227,10 +273,11 @@ def strict(value: Any, wanted: Any) -> Any:
     elif origin is not None:
         return _strict_container(value, wanted)
     elif wanted is float and type(value) in (int, float):
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     elif isinstance(value, wanted) and (wanted is bool) == isinstance(value, bool):
         return value
-    msg = f"got {value!r}, need {describe_type(wanted)}"
+    msg = f"got {shown(value)}, need {describe_type(wanted)}"
     raise TypeError(msg)
 
 
@@ -243,7 +290,7 @@ def _strict_container(value: Any, wanted: Any) -> Any:
         return {strict(k, args[0]): strict(v, args[1]) for k, v in value.items()}
     if origin is Callable and callable(value):
         return value
-    msg = f"got {value!r}, need {describe_type(wanted)}"
+    msg = f"got {shown(value)}, need {describe_type(wanted)}"
     raise TypeError(msg)
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from batchtrainingbooster.backends.settings import BoosterSettings, Problem, link_name
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.continuing import continued, with_columns_of
-from batchtrainingbooster.core.loop import RunPlan, RunState
+from batchtrainingbooster.core.loop import RunPlan
 from batchtrainingbooster.core.request import Request, maximize
+from batchtrainingbooster.core.state import RunState
 from batchtrainingbooster.core.stopping import Patience
 from batchtrainingbooster.core.table import FeatureKind, TableSchema, TargetKind
 from batchtrainingbooster.core.weights import class_weights
@@ -82,6 +83,7 @@ def plan_of(
         schedule=request.schedule(num_batches),
         patience=Patience(config.max_patience, config.min_delta, larger_is_better),
         warm_restart=config.warm_restart,
+        checkpoint_every=config.checkpoint_every,
     )
 
 

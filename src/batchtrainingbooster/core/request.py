@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ import attrs
 from batchtrainingbooster.backends.custom import CUSTOM_PREFIX, CustomMetric
 from batchtrainingbooster.backends.registry import EXTERNAL_MEMORY, load_backend
 from batchtrainingbooster.backends.settings import BoosterSettings
-from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.config import DECIDE_ABOUT_THE_MODEL, TrainingConfig
 from batchtrainingbooster.core.metrics import is_maximized
 from batchtrainingbooster.core.parsing import copy_of, parse_schedule, parse_training
+from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.core.schedules import Schedule
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.core.visits import visits_per_epoch
@@ -55,6 +59,30 @@ class Request:
             self.config.num_epochs * visits_per_epoch(self.config.strategy, num_batches),
             self.settings.n_estimators,
         )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All settings that decide about the model, but for those that decide what is staged.
+
+        Spelling makes no difference. Functions count by their names.
+        """
+        settings, earlier = self.settings, self.earlier
+        return {
+            "booster": self.backend.NAME,
+            "config_model": {
+                "n_estimators": settings.n_estimators,
+                "learning_rate": settings.learning_rate,
+                "early_stopping_rounds": settings.early_stopping_rounds,
+                "objective": settings.objective_name,
+                "eval_metric": settings.metric_names,
+                **_writable(settings.params),
+            },
+            "config_training": {
+                key: _writable(getattr(self.config, key)) for key in DECIDE_ABOUT_THE_MODEL
+            },
+            "config_lr_scheduler": _writable(self.config_lr_scheduler),
+            "init_model": hashlib.sha256(earlier.native).hexdigest() if earlier else None,
+        }
 
 
 def parse_request(
@@ -221,13 +249,16 @@ def _earlier_model(backend_name: str, given: Any) -> BoostedModel | None:
 
 
 def _writable(config: Any) -> Any:
-    """Settings as JSON can hold them; objects by their name."""
+    """Settings as JSON can hold them: objects by their name, and no secrets."""
     if isinstance(config, TrainingConfig):
         config = attrs.asdict(config, recurse=False)
     if isinstance(config, Mapping):
         return {str(key): _writable(value) for key, value in config.items()}
     if isinstance(config, list | tuple):
         return [_writable(value) for value in config]
-    if config is None or isinstance(config, str | int | float | bool):
+    if isinstance(config, str | PathLike):
+        return without_secrets(fspath(config))
+    if config is None or isinstance(config, int | float | bool):
         return config
-    return getattr(config, "__qualname__", repr(config))
+    # An address in memory is another one in every run.
+    return getattr(config, "__qualname__", re.sub(r" at 0x[0-9a-f]+", "", repr(config)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
+import pyarrow as pa
 from pyarrow import fs
 
-from batchtrainingbooster.errors import ConfigError, StagingError
+from batchtrainingbooster.core.redaction import without_secrets
+from batchtrainingbooster.errors import ConfigError
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 # What Hadoop calls a scheme, and what pyarrow calls it.
@@ -48,11 +50,16 @@ class Folder:
             self._filesystem, self._path = _filesystem_of(uri)
         except (ValueError, ImportError, OSError) as error:
             msg = (
-                f"no filesystem for {scheme.group()}: {error}. "
+                f"no filesystem for {scheme.group()}: {without_secrets(str(error))}. "
                 "pyarrow knows file, s3, gs, hdfs and abfs; for others, install the fsspec package "
                 "of the scheme"
             )
-            raise ConfigError(msg) from error
+            # Its own words may hold what must not be shown.
+            raise ConfigError(msg) from None
+
+    def __str__(self) -> str:
+        """Where it is, without credentials; for messages and logs."""
+        return without_secrets(self.uri)
 
     @property
     def local_path(self) -> Path | None:
@@ -62,10 +69,21 @@ class Folder:
 
     def names(self) -> list[str]:
         """Paths of all files in it, relative to it, sorted."""
-        selector = fs.FileSelector(self._path, recursive=True, allow_not_found=True)
+        return sorted(self.sizes())
+
+    def sizes(self, within: str = "") -> dict[str, int]:
+        """Bytes of all files in it, or in a folder within it, by path relative to it."""
+        path = self._join(within).rstrip("/")
+        selector = fs.FileSelector(path, recursive=True, allow_not_found=True)
         prefix = len(self._path.rstrip("/")) + 1
         infos = self._filesystem.get_file_info(selector)
-        return sorted(info.path[prefix:] for info in infos if info.type == fs.FileType.File)
+        return {info.path[prefix:]: info.size for info in infos if info.type == fs.FileType.File}
+
+    def folders(self) -> list[str]:
+        """Names of the folders in it, sorted."""
+        selector = fs.FileSelector(self._path, allow_not_found=True)
+        infos = self._filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in infos if info.type == fs.FileType.Directory)
 
     def size(self, name: str) -> int | None:
         """Bytes of a file in it, or None where there is none."""
@@ -82,29 +100,37 @@ class Folder:
         self._filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         return cast("BinaryIO", self._filesystem.open_output_stream(path))
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file whole, or not at all where the filesystem can rename."""
-        data = json.dumps(content, ensure_ascii=False, indent=1).encode()
-        temporary = f".{name}.tmp"
-        with self.create(temporary) as stream:
-            stream.write(data)
-        self._filesystem.move(self._join(temporary), self._join(name))
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file; when this returns, all of it is on storage.
 
-    def read_json(self, name: str) -> Any:
-        """The content of a JSON file.
-
-        Raises
-        ------
-        StagingError
-            If it is no JSON.
+        Until then, a part of it may be. No rename makes it whole at once, as object stores have
+        none: what several files make counts when the last of them is there.
         """
-        with self._filesystem.open_input_stream(self._join(name)) as stream:
-            data = stream.read()
+        with self.create(name) as stream:
+            stream.write(data)
+        if self.local_path is not None:
+            path = Path(self._join(name))
+            for place in (path, path.parent):
+                _sync(place)
+
+    def write_new(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one; whether no other process can have done so too."""
+        if self.local_path is None:
+            self.write(name, data)
+            return False
+        path = Path(self._join(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return json.loads(data)
-        except ValueError as error:
-            msg = f"{self.uri}/{name} is damaged: {error}"
-            raise StagingError(msg) from error
+            with path.open("xb") as stream:
+                stream.write(data)
+        except FileExistsError:
+            return False
+        return True
+
+    def read(self, name: str) -> pa.Buffer:
+        """The content of a file."""
+        with self._filesystem.open_input_stream(self._join(name)) as stream:
+            return stream.read_buffer()
 
     def delete(self, name: str) -> None:
         """Delete a file in it."""
@@ -114,10 +140,9 @@ class Folder:
         """Delete a folder in it, with all that is there."""
         self._filesystem.delete_dir(self._join(name))
 
-    def clear(self) -> None:
-        """Delete all that is in it, and make it where there is none."""
-        self._filesystem.create_dir(self._path, recursive=True)
-        self._filesystem.delete_dir_contents(self._path)
+    def within(self, name: str) -> Folder:
+        """A folder in it."""
+        return Folder(f"{self.uri}/{name}")
 
     def remove(self) -> None:
         """Delete it."""
@@ -138,3 +163,14 @@ def _filesystem_of(uri: str) -> tuple[fs.FileSystem, str]:
         handler, path = fsspec.core.url_to_fs(uri)
         filesystem = fs.PyFileSystem(fs.FSSpecHandler(handler))
     return filesystem, path
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk; Windows knows no such thing for folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

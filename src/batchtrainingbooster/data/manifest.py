@@ -1,17 +1,27 @@
-"""What a staged folder holds; written last, so that its presence says that the folder is whole."""
+"""What a staged folder holds.
+
+While a folder is being written, it holds a file that says so; it is deleted last, so that what is
+half-written is never taken for whole, whatever the filesystem.
+"""
 
 from __future__ import annotations
 
-import attrs
-import cattrs
+import hashlib
+import json
+from collections.abc import Collection
+from typing import Any
 
-from batchtrainingbooster.core.serialization import converter
+import attrs
+
+from batchtrainingbooster.core.serialization import sealed, unsealed
 from batchtrainingbooster.core.table import TableSchema
+from batchtrainingbooster.data.files import StoredFile
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import StagingError
 
 FILE = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+UNFINISHED = "UNFINISHED"
 
 
 @attrs.frozen
@@ -20,15 +30,15 @@ class Part:
 
     Attributes
     ----------
-    files : tuple of str
-        Parquet files, relative to the folder; the first ones hold a random sample of the rows.
+    files : tuple of StoredFile
+        Parquet files; the first ones hold a random sample of the rows.
     strata : tuple of int
         Rows by class, or by quantile bin of a regression target.
     checksum : str
         Sum of the row hashes modulo 2**64, in hexadecimal.
     """
 
-    files: tuple[str, ...]
+    files: tuple[StoredFile, ...]
     strata: tuple[int, ...]
     checksum: str
 
@@ -44,9 +54,8 @@ class Manifest:
 
     Attributes
     ----------
-    format_version : int
-    fingerprint : str
-        Identity of the source's rows and of the settings that decide what is staged.
+    identity : dict
+        Of the source's rows and of the settings that decide what is staged.
     seed : int
     schema : TableSchema
         With the dictionaries.
@@ -64,8 +73,7 @@ class Manifest:
         Of the libraries that wrote it.
     """
 
-    format_version: int = FORMAT_VERSION
-    fingerprint: str
+    identity: dict[str, Any]
     seed: int
     schema: TableSchema
     bins: tuple[float, ...]
@@ -78,14 +86,36 @@ class Manifest:
     versions: dict[str, str]
 
     @property
+    def fingerprint(self) -> str:
+        """The identity in short."""
+        text = json.dumps(self.identity, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """Those of all batches and of the validation set."""
+        parts = [*self.batches, *([self.validation] if self.validation else [])]
+        return [file for part in parts for file in part.files]
+
+    @property
+    def data_folder(self) -> str:
+        """Of the folder within the staged one that holds them."""
+        return self.files[0].name.partition("/")[0]
+
+    @property
     def class_counts(self) -> tuple[int, ...]:
         """Training rows by class or bin."""
         return tuple(sum(counts) for counts in zip(*(b.strata for b in self.batches), strict=True))
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:
-    """Commit a staged folder."""
-    folder.write_json(FILE, converter.unstructure(manifest))
+    """Write what a staged folder holds."""
+    folder.write(FILE, sealed(manifest, FORMAT_VERSION))
+
+
+def is_whole(names: Collection[str]) -> bool:
+    """Whether a folder of these files is one whose staging came to its end."""
+    return FILE in names and UNFINISHED not in names
 
 
 def read_manifest(folder: Folder) -> Manifest:
@@ -94,22 +124,10 @@ def read_manifest(folder: Folder) -> Manifest:
     Raises
     ------
     StagingError
-        If there is none, it is damaged, or a newer version wrote it.
+        If there is none, it is damaged, or another version wrote it.
     """
-    if folder.size(FILE) is None:
-        msg = f"{folder.uri} is no staged folder, or staging never finished: it has no {FILE}"
+    if not is_whole(folder.names()):
+        msg = f"{folder} is no staged folder, or staging never finished: it has no {FILE}"
         raise StagingError(msg)
-    content = folder.read_json(FILE)
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        msg = (
-            f"{folder.uri}/{FILE} has format {version}; this version reads up to {FORMAT_VERSION}: "
-            "install a newer batchtrainingbooster"
-        )
-        raise StagingError(msg)
-    try:
-        return converter.structure(content, Manifest)
-    except Exception as error:
-        details = "; ".join(cattrs.transform_error(error)[:3])
-        msg = f"{folder.uri}/{FILE} is damaged: {details}"
-        raise StagingError(msg) from error
+    where = f"{folder}/{FILE}"
+    return unsealed(bytes(folder.read(FILE)), Manifest, FORMAT_VERSION, where, StagingError)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from batchtrainingbooster.core.batching import reference_rows
 from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.encode import fill_matrix, log_unseen
+from batchtrainingbooster.data.files import StoredFile, read_whole, unreadable
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest, Part
 from batchtrainingbooster.errors import StagingError
@@ -89,9 +91,9 @@ class StagedSource:
     def _sample(self, part: Part, rows: int) -> Batch:
         """Rows of smallest hashes from as many files of a batch as are needed."""
         counts: list[int] = []
-        for name in part.files:
-            with self._opened(name) as file:
-                counts.append(file.metadata.num_rows)
+        for file in part.files:
+            with self._opened(file) as parquet:
+                counts.append(parquet.metadata.num_rows)
             if sum(counts) >= rows:
                 break
         batch, _ = self._load(part.files[: len(counts)], sum(counts))
@@ -103,13 +105,13 @@ class StagedSource:
         batch, checksum = self._load(part.files, part.rows)
         if f"{checksum:016x}" != part.checksum:
             msg = (
-                f"{self._folder.uri}: the rows of {what} are not those that were written (checksum "
+                f"{self._folder}: the rows of {what} are not those that were written (checksum "
                 f"{checksum:016x}, expected {part.checksum}); stage the data again"
             )
             raise StagingError(msg)
         return batch
 
-    def _load(self, files: tuple[str, ...], n_rows: int) -> tuple[Batch, int]:
+    def _load(self, files: tuple[StoredFile, ...], n_rows: int) -> tuple[Batch, int]:
         """Rows of these files, in the order of their hashes, and the sum of the hashes.
 
         The order is found from the hashes alone; each file is then copied into its place, so that
@@ -123,36 +125,37 @@ class StagedSource:
         label = np.empty(n_rows, np.float32)
         weight = np.empty(n_rows, np.float32) if manifest.weighted else None
         unseen = np.zeros(len(features), np.int64)
-        for name, rows in zip(files, places, strict=True):
-            with self._opened(name) as file:
-                unseen += self._fill(matrix, rows, file)
-                label[rows] = file.read(["label"])["label"].to_numpy()
+        for file, rows in zip(files, places, strict=True):
+            # Here all of it is read, and so verified before anything is trained on it.
+            with self._opened(file, is_verified=True) as parquet:
+                unseen += self._fill(matrix, rows, parquet)
+                label[rows] = parquet.read(["label"])["label"].to_numpy()
                 if weight is not None:
-                    weight[rows] = file.read(["weight"])["weight"].to_numpy()
+                    weight[rows] = parquet.read(["weight"])["weight"].to_numpy()
         return_freed_memory()
         log_unseen(features, unseen.tolist())
         return Batch(matrix, label, self._weights(label, weight), group), checksum
 
-    def _fill(self, matrix: np.ndarray, rows: np.ndarray, file: pq.ParquetFile) -> np.ndarray:
+    def _fill(self, matrix: np.ndarray, rows: np.ndarray, parquet: pq.ParquetFile) -> np.ndarray:
         """Copy the features of a file into the matrix; values in no dictionary, by feature."""
         features, unseen, column = self._manifest.schema.features, [], 0
         for start in range(0, len(features), _FEATURES_AT_ONCE):
             some = features[start : start + _FEATURES_AT_ONCE]
             width = sum(feature.width for feature in some)
-            table = file.read([f"f{start + i}" for i in range(len(some))])
+            table = parquet.read([f"f{start + i}" for i in range(len(some))])
             unseen += fill_matrix(matrix[:, column : column + width], rows, some, table.columns)
             column += width
         return np.array(unseen, np.int64)
 
     def _places(
-        self, files: tuple[str, ...], n_rows: int
+        self, files: tuple[StoredFile, ...], n_rows: int
     ) -> tuple[list[np.ndarray], int, np.ndarray | None]:
         """Where the rows of each file go, the sum of their hashes modulo 2**64, and group sizes."""
         names = ["row_hash", "group_hash"] if self._manifest.grouped else ["row_hash"]
         hashes = []
-        for name in files:
-            with self._opened(name) as file:
-                hashes.append(file.read(names))
+        for file in files:
+            with self._opened(file) as parquet:
+                hashes.append(parquet.read(names))
         ends = np.cumsum([own.num_rows for own in hashes])
         every, *queries = (
             np.concatenate([own[name].to_numpy() for own in hashes]) for name in names
@@ -160,8 +163,8 @@ class StagedSource:
         del hashes
         if len(every) != n_rows:
             msg = (
-                f"{self._folder.uri}: {len(every):,} rows where the manifest has {n_rows:,}, in "
-                f"{files[0]} and its neighbours; stage the data again"
+                f"{self._folder}: {len(every):,} rows where the manifest has {n_rows:,}, in "
+                f"{files[0].name} and its neighbours; stage the data again"
             )
             raise StagingError(msg)
         group = None
@@ -183,7 +186,7 @@ class StagedSource:
         return by_class if weight is None else by_class * weight
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
+    def _opened(self, file: StoredFile, *, is_verified: bool = False) -> Iterator[pq.ParquetFile]:
         """A staged file; categories stay in Parquet's dictionary form, which is quick to encode."""
         categorical = [
             f"f{i}"
@@ -193,8 +196,12 @@ class StagedSource:
         # Afar, many small reads take long; here, one of all columns takes memory.
         is_far = self._folder.local_path is None
         try:
-            with self._folder.open(name) as stream:
+            with self._stream(file, is_verified=is_verified) as stream:
                 yield pq.ParquetFile(stream, read_dictionary=categorical, pre_buffer=is_far)
         except (OSError, pa.ArrowException) as error:
-            msg = f"{self._folder.uri}/{name} cannot be read: {error}; stage the data again"
-            raise StagingError(msg) from error
+            raise StagingError(unreadable(self._folder, file, error)) from error
+
+    def _stream(self, file: StoredFile, *, is_verified: bool) -> Any:
+        if is_verified:
+            return pa.BufferReader(read_whole(self._folder, file, StagingError))
+        return self._folder.open(file.name)

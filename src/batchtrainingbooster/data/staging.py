@@ -15,42 +15,33 @@ import hashlib
 import json
 import logging
 import time
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from uuid import uuid4
 
-import numpy as np
-import pyarrow as pa
-
-from batchtrainingbooster.core.batching import (
-    DEFAULT_NUM_BATCHES,
-    FEW_ROWS,
-    HELD_OUT,
-    OVERHEAD_BYTES,
-    RowMemory,
-    num_batches_for,
-    plan_strata,
-)
-from batchtrainingbooster.core.grouping import assign_buckets
-from batchtrainingbooster.core.serialization import converter
-from batchtrainingbooster.core.table import Feature, TableSchema, Target, TargetKind
+from batchtrainingbooster.core.batching import HELD_OUT
+from batchtrainingbooster.core.config import Label
+from batchtrainingbooster.core.identity import differences, in_words
+from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
+from batchtrainingbooster.data.files import refuse_other_files
 from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.lock import FILE as LOCK
+from batchtrainingbooster.data.lock import FolderLock
 from batchtrainingbooster.data.manifest import (
-    FILE,
-    FORMAT_VERSION,
+    UNFINISHED,
     Manifest,
     Part,
+    is_whole,
     read_manifest,
     write_manifest,
 )
+from batchtrainingbooster.data.placing import placement_of
 from batchtrainingbooster.data.profile import Profile
 from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.data.writing import Placement, StagingJob, write_frame
-from batchtrainingbooster.errors import ConfigError, DataError, StagingError
+from batchtrainingbooster.errors import DataError, StagingError
+from batchtrainingbooster.versions import installed
 
 logger = logging.getLogger(__name__)
-
-_UNFINISHED = "UNFINISHED"
 
 
 def schema_of(source: Source, found: Profile, kind: TargetKind) -> TableSchema:
@@ -81,12 +72,14 @@ def schema_of(source: Source, found: Profile, kind: TargetKind) -> TableSchema:
     return schema
 
 
-def stage(job: StagingJob, folder: Folder) -> Manifest:
+def stage(job: StagingJob, placement: Placement, folder: Folder) -> Manifest:
     """Write batches and validation rows, or find them written already.
 
     Parameters
     ----------
     job : StagingJob
+    placement : Placement
+        Where its rows go.
     folder : Folder
         Empty, or holding the staging of the same rows under the same settings.
 
@@ -97,36 +90,29 @@ def stage(job: StagingJob, folder: Folder) -> Manifest:
     Raises
     ------
     StagingError
-        If the folder holds something else, or what was written is not what was planned.
-    ConfigError
-        If the number of batches does not fit the rows.
+        If the folder holds something else, another process is writing to it, or what was written
+        is not what was planned.
     """
-    placement = _plan(job)
-    num_batches = len(placement.batches)
-    fingerprint = _fingerprint(job, num_batches)
-    names = folder.names()
-    if FILE in names:
-        manifest = read_manifest(folder)
-        if manifest.fingerprint == fingerprint:
-            logger.info("Batches: reusing %s, staged from the same rows", folder.uri)
-            return manifest
-        msg = (
-            f"{folder.uri} holds batches staged from other rows or with other settings; "
-            "name another staging_dir, or delete it"
-        )
-        raise StagingError(msg)
-    if names and _UNFINISHED not in names:
-        msg = (
-            f"{folder.uri} is not empty and not ours (it has {names[0]}); name another staging_dir"
-        )
-        raise StagingError(msg)
+    identity = staged_identity(job, placement)
+    manifest = _written_already(folder, identity)
+    if manifest is not None:
+        return manifest
+    with FolderLock(folder, "staging_dir", StagingError):
+        # Another process may have come to its end meanwhile.
+        return _written_already(folder, identity) or _stage(job, placement, folder, identity)
+
+
+def _stage(
+    job: StagingJob, placement: Placement, folder: Folder, identity: dict[str, Any]
+) -> Manifest:
     start = time.perf_counter()
-    folder.clear()
-    folder.write_json(_UNFINISHED, {"about": "staging has not finished; safe to delete"})
-    batches, validation = _write(job, folder, placement)
+    _empty(folder)
+    # A name of its own, as tasks of a run that died may still be writing where that one wrote.
+    data_folder = f"data-{uuid4().hex[:12]}"
+    batches, validation = _write(job, folder, placement, data_folder)
     found = job.train_profile
     manifest = Manifest(
-        fingerprint=fingerprint,
+        identity=identity,
         seed=job.config.seed,
         schema=job.schema,
         bins=found.bins.edges if found.bins else (),
@@ -136,132 +122,71 @@ def stage(job: StagingJob, folder: Folder) -> Manifest:
         source_checksum=f"{found.checksum:016x}",
         batches=batches,
         validation=validation,
-        versions=_versions(),
+        versions=installed("batchtrainingbooster", "pyspark", "pyarrow", "numpy"),
     )
     write_manifest(folder, manifest)
-    folder.delete(_UNFINISHED)
+    folder.delete(UNFINISHED)
     logger.info(
         "Staged %s rows as %d batches in %.1f s at %s",
-        f"{found.rows:,}", num_batches, time.perf_counter() - start, folder.uri,
+        f"{found.rows:,}", len(batches), time.perf_counter() - start, folder,
     )  # fmt: skip
     return manifest
 
 
-def _plan(job: StagingJob) -> Placement:
-    """Where each row goes."""
-    config, counts = job.config, job.train_profile.counts
-    held_out = config.validation_fraction if job.valid is None else None
-    num_batches = config.num_batches
-    if num_batches is None:
-        num_batches = _default_num_batches(job, _place(job, counts, 1, held_out), held_out)
-    placement = _place(job, counts, num_batches, held_out)
-    training = [sum(rows) for rows in zip(*placement.batches, strict=True)]
-    rare = [
-        f"{label!r} ({rows} rows)"
-        for label, rows in zip(job.train_profile.classes, training, strict=False)
-        if rows < num_batches
-    ]
-    if rare:
-        logger.warning(
-            "Classes with fewer rows than there are batches (%d), so some batches have none of "
-            "them: %s", num_batches, ", ".join(rare),
-        )  # fmt: skip
-    per_batch = sum(training) // num_batches
-    if config.strategy == "incremental" and num_batches > 1 and per_batch < FEW_ROWS:
-        logger.warning(
-            "%s rows a batch: with fewer than %s, each tree fits the noise of its batch, and the "
-            "model is worse than one of all rows. Take fewer batches if memory allows (all rows "
-            "take about %.2g GB), or strategy='external_memory'; `batchtrainingbooster compare` "
-            "measures it", f"{per_batch:,}", f"{FEW_ROWS:,}",
-            (OVERHEAD_BYTES + sum(training) * _row_memory(job).bytes) / 1e9,
-        )  # fmt: skip
-    return placement
-
-
-def _row_memory(job: StagingJob) -> RowMemory:
-    target = job.schema.target
-    outputs = len(target.classes) if target.kind is TargetKind.MULTICLASS else 1
-    return RowMemory(job.schema.n_columns, outputs, job.bytes_per_output)
-
-
-def _place(
-    job: StagingJob, counts: np.ndarray, num_batches: int, held_out: float | None
-) -> Placement:
-    """Strata are split, buckets of queries are not; see ``Profile.counts``."""
-    if job.columns.group is not None:
-        (rows,) = counts
-        buckets = assign_buckets(rows, num_batches, held_out)
-        sums = np.bincount(buckets + 1, weights=rows, minlength=num_batches + 1).astype(int)
-        batches = tuple((int(n),) for n in sums[1:])
-        return Placement(batches=batches, held_out=(int(sums[0]),), strata=[], buckets=buckets)
-    strata = plan_strata(counts.sum(axis=1).tolist(), num_batches, held_out)
-    by_stratum = [stratum.batch_counts(num_batches) for stratum in strata]
-    return Placement(
-        batches=tuple(zip(*by_stratum, strict=True)),
-        held_out=tuple(stratum.held_out for stratum in strata),
-        strata=strata,
-    )
-
-
-def _default_num_batches(job: StagingJob, whole: Placement, held_out: float | None) -> int:
-    """As few as fit into the budget; without one, a fixed number.
+def _written_already(folder: Folder, identity: dict[str, Any]) -> Manifest | None:
+    """The manifest of a folder that holds just these batches; None where it is ours to fill.
 
     Raises
     ------
-    ConfigError
-        If the budget does not hold the largest query.
+    StagingError
+        If it holds something else, or its files are not those that were written.
     """
-    budget, counts = job.config.memory_budget, job.train_profile.counts
-    training_rows = n_parts = sum(whole.batches[0])
-    if whole.buckets is not None:
-        parts = counts[0][(counts[0] > 0) & (whole.buckets != HELD_OUT)]
-        n_parts = len(parts)
-    if budget is None:
-        num_batches = min(DEFAULT_NUM_BATCHES, n_parts)
-        logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
-        return num_batches
-    row, external_memory = _row_memory(job), job.config.strategy == "external_memory"
-    count = partial(num_batches_for, row=row, external_memory=external_memory)
-    valid_rows = job.valid_profile.rows if job.valid_profile else sum(whole.held_out)
-    num_batches, words = count(budget, training_rows, valid_rows)
-    logger.info("Batches: %s", words)
-    if whole.buckets is None:
-        return num_batches
+    names = [name for name in folder.names() if name != LOCK]
+    if is_whole(names):
+        manifest = read_manifest(folder)
+        differing = differences(manifest.identity, identity)
+        if differing:
+            msg = (
+                f"{folder} holds batches staged from other rows or with other settings "
+                f"({in_words(differing)}); name another staging_dir, or delete it"
+            )
+            raise StagingError(msg)
+        refuse_other_files(folder, manifest.data_folder, manifest.files, StagingError)
+        logger.info("Batches: reusing %s, staged from the same rows", folder)
+        return manifest
+    if names and UNFINISHED not in names:
+        msg = f"{folder} is not empty and not ours (it has {names[0]}); name another staging_dir"
+        raise StagingError(msg)
+    return None
 
-    def fits(rows: int) -> bool:
-        # What stays in memory of the other batches' rows.
-        others = (training_rows - rows) * row.resident_bytes * external_memory
-        return count(budget - others, rows, valid_rows)[0] == 1
 
-    if not fits(parts.max()):
-        msg = (
-            f"config_training: memory_budget: {budget:,} bytes do not hold the largest query, or "
-            f"queries that go together: {parts.max():,} rows that are never split; raise the budget"
-        )
-        raise ConfigError(msg)
-    # Batches of whole queries are not equal, so that as many as this may not all fit.
-    fewest = num_batches
-    while not fits(max(_place(job, counts, num_batches, held_out).batches)[0]):
-        num_batches += 1
-    if num_batches > fewest:
-        logger.info("Batches: %d, as queries are not split", num_batches)
-    return num_batches
+def _empty(folder: Folder) -> None:
+    """Leave nothing but the file that says that staging has begun."""
+    folder.write(UNFINISHED, b"Staging has not come to its end; safe to delete.\n")
+    names = folder.names()
+    for top in {name.partition("/")[0] for name in names} - {UNFINISHED, LOCK}:
+        if top in names:
+            folder.delete(top)
+        else:
+            folder.delete_folder(top)
 
 
 def _write(
-    job: StagingJob, folder: Folder, placement: Placement
+    job: StagingJob, folder: Folder, placement: Placement, data_folder: str
 ) -> tuple[tuple[Part, ...], Part | None]:
     """Write all parts, count them, and compare them with the plan."""
     wanted = dict(enumerate(placement.batches))
     if any(placement.held_out):
         wanted[HELD_OUT] = placement.held_out
-    parts = write_frame(job, job.train, job.train_profile, placement, folder, "train")
+    name = f"{data_folder}/train"
+    parts = write_frame(job, job.train, job.train_profile, placement, folder, name)
     _compare(parts, wanted, job.train_profile, "train_dataframe")
     validation = parts.pop(HELD_OUT, None)
     if job.valid is not None and job.valid_profile is not None:
         found = job.valid_profile
-        one_batch = _place(job, found.counts, 1, None)
-        valid_parts = write_frame(job, job.valid, found, one_batch, folder, "valid")
+        one_batch = placement_of(job, found.counts, 1, None)
+        name = f"{data_folder}/valid"
+        valid_parts = write_frame(job, job.valid, found, one_batch, folder, name)
         _compare(valid_parts, {0: one_batch.batches[0]}, found, "valid_dataframe")
         validation = valid_parts[0]
     return tuple(parts[name] for name in sorted(parts)), validation
@@ -297,29 +222,30 @@ def _compare(
         raise StagingError(msg)
 
 
-def _fingerprint(job: StagingJob, num_batches: int) -> str:
+def staged_identity(job: StagingJob, placement: Placement) -> dict[str, Any]:
     """Identity of the rows, by their checksums, and of all settings that decide what is staged."""
-    validation = job.valid_profile
-    identity: dict[str, Any] = {
-        "format": FORMAT_VERSION,
-        "schema": converter.unstructure(job.schema),
-        "rows": [job.train_profile.rows, job.train_profile.checksum],
-        "validation": [validation.rows, validation.checksum] if validation else None,
+    validation, target = job.valid_profile, job.schema.target
+    return {
+        "rows": job.train_profile.rows,
+        "rows_checksum": f"{job.train_profile.checksum:016x}",
+        "validation_rows": validation.rows if validation else None,
+        "validation_checksum": f"{validation.checksum:016x}" if validation else None,
         "validation_fraction": job.config.validation_fraction if validation is None else None,
+        "target": f"{target.name}: {target.kind}, {target.spark_type}, {_listed(target.classes)}",
+        "features": {
+            feature.name: f"{feature.kind}, {_listed(feature.categories)}"
+            if feature.kind is FeatureKind.CATEGORICAL
+            else f"{feature.kind}, {feature.width}"
+            for feature in job.schema.features
+        },
         "weight_column": job.columns.weight,
         "group_column": job.columns.group,
         "seed": job.config.seed,
-        "num_batches": num_batches,
+        "num_batches": len(placement.batches),
     }
-    text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
-    versions = {"pyarrow": pa.__version__}
-    for name in ("batchtrainingbooster", "pyspark", "numpy"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "unknown"
-    return versions
+def _listed(labels: tuple[Label, ...]) -> str:
+    """How many there are, and which, in short."""
+    digest = hashlib.sha256(json.dumps(labels).encode()).hexdigest()
+    return f"{len(labels)} values ({digest[:16]})"

@@ -1,0 +1,154 @@
+"""Files that are known by size and checksum, so that what is read is what was written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import attrs
+import pyarrow as pa
+
+from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.errors import BatchTrainingError
+
+# Hashing lets other threads run, and afar most of the time is waiting.
+_AT_ONCE = 8
+_BLOCK_BYTES = 4 * 2**20
+
+
+def _within_its_folder(instance: object, attribute: attrs.Attribute[Any], name: str) -> None:
+    """A name from a stranger's manifest must not lead out of the folder."""
+    parts = name.split("/")
+    if not name.isprintable() or "\\" in name or not {"", ".", ".."}.isdisjoint(parts):
+        msg = f"{attribute.name}: {name!r} is no path within the folder"
+        raise ValueError(msg)
+
+
+@attrs.frozen
+class StoredFile:
+    """A file, and what proves that it is whole.
+
+    Attributes
+    ----------
+    name : str
+        Relative to its folder.
+    size : int
+        Bytes.
+    sha256 : str
+        In hexadecimal.
+    """
+
+    name: str = attrs.field(validator=_within_its_folder)
+    size: int
+    sha256: str
+
+
+def written(folder: Folder, name: str, data: bytes) -> StoredFile:
+    """Write a file, and say what proves it."""
+    folder.write(name, data)
+    return StoredFile(name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def described(folder: Folder, names: Sequence[str]) -> list[StoredFile]:
+    """What proves files that are there already, in the order of their names given."""
+
+    def describe(name: str) -> StoredFile:
+        digest, size = hashlib.sha256(), 0
+        with folder.open(name) as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
+                size += len(block)
+        return StoredFile(name, size, digest.hexdigest())
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(describe, names))
+
+
+def read_whole(folder: Folder, file: StoredFile, error: type[BatchTrainingError]) -> pa.Buffer:
+    """The content of a file, if it is what was written.
+
+    Raises
+    ------
+    BatchTrainingError
+        The given one, naming the file.
+    """
+    try:
+        content = folder.read(file.name)
+    except (OSError, pa.ArrowException) as cause:
+        raise error(unreadable(folder, file, cause)) from cause
+    found = StoredFile(file.name, content.size, hashlib.sha256(content).hexdigest())
+    _refuse_another(folder, file, found, error)
+    return content
+
+
+def verify(folder: Folder, files: Sequence[StoredFile], error: type[BatchTrainingError]) -> None:
+    """Read all files, and refuse any that is not what was written.
+
+    Raises
+    ------
+    BatchTrainingError
+        The given one, naming the first such file.
+    """
+    for file in files:
+        try:
+            (found,) = described(folder, [file.name])
+        except (OSError, pa.ArrowException) as cause:
+            raise error(unreadable(folder, file, cause)) from cause
+        _refuse_another(folder, file, found, error)
+
+
+def refuse_other_files(
+    folder: Folder, within: str, expected: Iterable[StoredFile], error: type[BatchTrainingError]
+) -> None:
+    """Compare names and sizes with what is there; hidden files (``.x``, ``_x``) do not count.
+
+    Parameters
+    ----------
+    folder : Folder
+    within : str
+        Of the folder within it whose files all must be expected ones.
+    expected : iterable of StoredFile
+    error : type of BatchTrainingError
+
+    Raises
+    ------
+    BatchTrainingError
+        The given one, naming the first file that is missing, of another size, or one too many.
+    """
+    sizes = {name: size for name, size in folder.sizes(within).items() if not _is_hidden(name)}
+    for file in expected:
+        if file.name not in sizes:
+            msg = f"{folder}/{file.name} is missing"
+            raise error(msg)
+        if sizes.pop(file.name) != file.size:
+            msg = f"{folder}/{file.name} is damaged: it should have {file.size:,} bytes"
+            raise error(msg)
+    for name in sorted(sizes):
+        msg = f"{folder}/{name} is not ours: it was put there later; remove it"
+        raise error(msg)
+
+
+def _is_hidden(name: str) -> bool:
+    """As Spark has it: not among the data."""
+    return any(part.startswith((".", "_")) for part in name.split("/"))
+
+
+def unreadable(folder: Folder, file: StoredFile, cause: Exception) -> str:
+    """What to say of a file that should be there, and cannot be read."""
+    if isinstance(cause, FileNotFoundError):
+        return f"{folder}/{file.name} is missing"
+    return f"{folder}/{file.name} cannot be read: {str(cause)[:300]}"
+
+
+def _refuse_another(
+    folder: Folder, file: StoredFile, found: StoredFile, error: type[BatchTrainingError]
+) -> None:
+    if found == file:
+        return
+    what = f"it has {found.size:,} bytes, and should have {file.size:,}"
+    if found.size == file.size:
+        what = "its SHA-256 is not that of what was written"
+    msg = f"{folder}/{file.name} is damaged: {what}"
+    raise error(msg)
