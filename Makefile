@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo compare bench bench-quick test test-fast lint format types lock build clean
+.PHONY: help setup demo compare bench bench-quick test test-fast lint format types audit lock build clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ format: setup ## Put the code into the house format
 
 types: setup ## Check types
 	@$(BIN)/mypy
+
+audit: setup ## Check the dependencies: pins, hashes, versions, licences, known holes
+	@$(BIN)/python tools/audit.py
 
 lock: ## Resolve requirements/dev.txt anew (needs uv)
 	uv pip compile pyproject.toml --group dev --extra spark --extra java --extra xgboost-cpu --extra catboost \

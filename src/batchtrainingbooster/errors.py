@@ -7,8 +7,11 @@
     ├── DataError(ValueError)               schema, labels, values
     │   └── ColumnNotFoundError(KeyError)
     ├── StagingError(RuntimeError)          incomplete, foreign or damaged staged data
+    ├── CheckpointError(RuntimeError)       no checkpoint, a damaged one, or one in use
+    │   └── FingerprintMismatchError        one of another run; names what differs
     ├── ModelFormatError(RuntimeError)      a folder that is not a model of ours, or a newer one
     ├── BackendError(RuntimeError)          raised by the booster, with its visit and batch
+    ├── NotEnoughMemoryError(MemoryError)   a batch that would not fit, found before it is read
     ├── NotFittedError(RuntimeError)
     └── MissingDependencyError(ImportError)
 
@@ -65,12 +68,24 @@ class StagingError(BatchTrainingError, RuntimeError):
     """Staged data is incomplete, damaged, or not what it was taken for."""
 
 
+class CheckpointError(BatchTrainingError, RuntimeError):
+    """A checkpoint is missing, damaged, in use by another run, or cannot be written."""
+
+
+class FingerprintMismatchError(CheckpointError):
+    """The checkpoints are those of another run: of other rows, or with other settings."""
+
+
 class ModelFormatError(BatchTrainingError, RuntimeError):
     """A folder cannot be read as a saved model."""
 
 
 class BackendError(BatchTrainingError, RuntimeError):
     """The booster library refused or failed; the original error is the cause."""
+
+
+class NotEnoughMemoryError(BatchTrainingError, MemoryError):
+    """What would be loaded next needs more memory than there is; nothing of it was read."""
 
 
 class NotFittedError(BatchTrainingError, RuntimeError):

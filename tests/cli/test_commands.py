@@ -149,8 +149,8 @@ def test_inspect_refuses_other_folders(tmp_path):
     done = run("inspect", tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        f"error: {tmp_path} is neither a staged folder (no manifest.json) "
-        "nor a saved model (no metadata.json)\n"
+        f"error: {tmp_path} is no staged folder (no manifest.json), no saved model (no "
+        "metadata.json), and has no checkpoint\n"
     )
 
 

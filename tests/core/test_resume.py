@@ -58,7 +58,9 @@ def outcome(state, backend):
 
 
 @given(
-    values=st.lists(st.one_of(st.integers(0, 20).map(float), st.just(math.nan)), min_size=1, max_size=30),
+    values=st.lists(
+        st.one_of(st.integers(0, 20).map(float), st.just(math.nan)), min_size=1, max_size=30
+    ),
     settings=SETTINGS,
     earlier_rounds=st.sampled_from([0, 3]),
     every=st.integers(1, 3),

@@ -28,14 +28,15 @@ def write(file, text):
     file.write_text(text)
 
 
-def v2(group, limit, usage, inactive=0):
-    stat = f"anon 5\nfile 9\nactive_file 7\ninactive_file {inactive}\n"
+def v2(group, limit, usage, inactive=0, active=0):
+    stat = f"anon 5\nfile 9\nactive_file {active}\ninactive_file {inactive}\n"
     files = {"memory.max": limit, "memory.current": usage, "memory.stat": stat}
     return {f"{group}/{name}": content for name, content in files.items()}
 
 
-def v1(group, limit, usage, inactive=0):
-    stat = f"cache 9\ninactive_file 3\ntotal_inactive_file {inactive}\ntotal_active_file 7\n"
+def v1(group, limit, usage, inactive=0, active=0):
+    own = "cache 9\ninactive_file 3\nactive_file 4\n"
+    stat = f"{own}total_inactive_file {inactive}\ntotal_active_file {active}\n"
     files = {
         "memory.limit_in_bytes": f"{limit}\n",
         "memory.usage_in_bytes": f"{usage}\n",
@@ -50,13 +51,13 @@ def test_without_groups_it_is_what_the_system_has(system):
 
 
 def test_group_of_version_2(system):
-    assert system("0::/a\n", v2("a", 100 * MB, 70 * MB, 20 * MB)) == 50 * MB
+    assert system("0::/a\n", v2("a", 100 * MB, 70 * MB, 20 * MB, 5 * MB)) == 55 * MB
 
 
 def test_group_of_version_1_beside_the_mount_of_version_2(system):
     lines = "9:name=systemd:/x\n4:hugetlb,memory:/docker/a\n1:cpu:/memory\n0::/\n"
-    files = {**v1("docker/a", 100 * MB, 70 * MB, 20 * MB), "unified/cgroup.procs": "1"}
-    assert system(lines, files) == 50 * MB
+    files = {**v1("docker/a", 100 * MB, 70 * MB, 20 * MB, 5 * MB), "unified/cgroup.procs": "1"}
+    assert system(lines, files) == 55 * MB
 
 
 def test_version_2_with_memory_in_its_own_mount(system):

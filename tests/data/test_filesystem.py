@@ -34,7 +34,8 @@ def test_relative_path_is_made_absolute(tmp_path, monkeypatch):
 def test_new_file_is_not_written_over_another(tmp_path):
     folder = Folder(str(tmp_path / "s"))
     assert folder.write_new("x", b"first")
-    assert not folder.write_new("x", b"second")
+    with pytest.raises(FileExistsError):
+        folder.write_new("x", b"second")
     assert bytes(folder.read("x")) == b"first"
 
 

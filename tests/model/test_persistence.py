@@ -1,4 +1,6 @@
+import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from batchtrainingbooster import BoostedModel
 from batchtrainingbooster.core.history import History, Row
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
+from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import BatchTrainingError, ModelFormatError
 from batchtrainingbooster.model.boosted_model import ModelInfo
 
@@ -67,7 +70,7 @@ def test_failed_save_leaves_the_earlier_model(model, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr(Folder, "write", full)
     with pytest.raises(OSError, match="No space left"):
         model.save(tmp_path / "m")
     monkeypatch.undo()
@@ -75,24 +78,55 @@ def test_failed_save_leaves_the_earlier_model(model, tmp_path, monkeypatch):
     assert BoostedModel.load(tmp_path / "m").native == model.native
 
 
-def change(folder, **changes):
+def test_earlier_model_is_put_back_if_its_place_cannot_be_taken(model, tmp_path, monkeypatch):
+    model.save(tmp_path / "m")
+    rename = Path.rename
+
+    def failing(self, target):
+        if Path(target).name == "m" and monkeypatch.setattr(Path, "rename", rename) is None:
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        model.save(tmp_path / "m")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert BoostedModel.load(tmp_path / "m").native == model.native
+
+
+def resealed(folder, change):
+    """Change the metadata, with a checksum that fits."""
     file = folder / "metadata.json"
-    content = json.loads(file.read_text())
-    content.update(changes)
-    file.write_text(json.dumps(content))
+    document = json.loads(file.read_text())
+    change(document["content"])
+    text = json.dumps(document["content"], sort_keys=True, separators=(",", ":"))
+    document["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    file.write_text(json.dumps(document))
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda f: (f / "metadata.json").unlink(), "is no saved model: it has no metadata.json"),
-        (lambda f: (f / "metadata.json").write_text("{"), "metadata.json cannot be read"),
-        (lambda f: (f / "metadata.json").write_text("[]"), "has format None"),
-        (lambda f: change(f, format_version=2), "has format 2; this version reads up to 1"),
-        (lambda f: change(f, model={"backend": "xgboost"}), "metadata.json is damaged"),
-        (lambda f: (f / "history.json").write_text("7"), "history.json is damaged"),
-        (lambda f: (f / "model.ubj").unlink(), "model.ubj cannot be read"),
-        (lambda f: (f / "model.ubj").write_bytes(b"x"), "its SHA-256 differs"),
+        (lambda f: (f / "metadata.json").write_text("{"), "metadata.json is damaged: no JSON"),
+        (lambda f: (f / "metadata.json").write_text("[]"), "metadata.json is damaged, or no file"),
+        (
+            lambda f: (f / "metadata.json").write_text('{"format_version": 3}'),
+            "has format 3; this version reads format 2: install a newer",
+        ),
+        (lambda f: flip(f / "metadata.json"), "metadata.json is damaged"),
+        (lambda f: resealed(f, lambda c: c.pop("model")), "metadata.json is damaged"),
+        (
+            lambda f: resealed(f, lambda c: c["native"].update(name="../../etc/passwd")),
+            "'../../etc/passwd' is no path within the folder",
+        ),
+        (
+            lambda f: resealed(f, lambda c: c["model"].update(backend="os")),
+            "backend 'os' is not known",
+        ),
+        (lambda f: (f / "history.json").write_text("7"), "history.json is damaged: it has 1 bytes"),
+        (lambda f: (f / "model.ubj").unlink(), "model.ubj is missing"),
+        (lambda f: flip(f / "model.ubj"), "model.ubj is damaged: its SHA-256 is not"),
     ],
 )
 def test_damaged_folder_is_refused_by_name(model, tmp_path, damage, message):
@@ -103,10 +137,8 @@ def test_damaged_folder_is_refused_by_name(model, tmp_path, damage, message):
     assert isinstance(caught.value, BatchTrainingError)
 
 
-def test_unknown_backend_is_refused(model, tmp_path):
-    model.save(tmp_path / "m")
-    content = json.loads((tmp_path / "m" / "metadata.json").read_text())
-    content["model"]["backend"] = "os"
-    (tmp_path / "m" / "metadata.json").write_text(json.dumps(content))
-    with pytest.raises(ModelFormatError, match="backend 'os' is not known"):
-        BoostedModel.load(tmp_path / "m")
+def flip(file):
+    """One bit in the middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)

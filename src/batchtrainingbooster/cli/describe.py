@@ -2,35 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchtrainingbooster.core.table import FeatureKind, TableSchema
+from batchtrainingbooster.data import checkpoints
 from batchtrainingbooster.data import manifest as staged
+from batchtrainingbooster.data.files import StoredFile, refuse_other_files
+from batchtrainingbooster.data.files import verify as verify_files
 from batchtrainingbooster.data.filesystem import Folder
-from batchtrainingbooster.errors import ConfigError
+from batchtrainingbooster.errors import CheckpointError, ConfigError, StagingError
 from batchtrainingbooster.model import persistence
 
 
-def describe(path: str) -> dict[str, Any]:
-    """A saved model or a staged folder.
+def describe(path: str, *, verify: bool = False) -> dict[str, Any]:
+    """A saved model, a staged folder, or the checkpoints of a run.
+
+    Parameters
+    ----------
+    path : str
+    verify : bool
+        Read every byte, and compare it with what was written.
 
     Raises
     ------
     ConfigError
-        If it is neither.
-    ModelFormatError, StagingError
+        If it is none of them.
+    ModelFormatError, StagingError, CheckpointError
         If it is damaged.
     """
     folder = Folder(path)
     if folder.size(staged.FILE) is not None:
-        return _staged(staged.read_manifest(folder))
+        manifest = staged.read_manifest(folder)
+        if verify:
+            refuse_other_files(folder, manifest.data_folder, manifest.files, StagingError)
+            verify_files(folder, manifest.files, StagingError)
+        return {**_staged(manifest), **_verified(manifest.files, verify=verify)}
     if folder.size(persistence.METADATA) is not None:
-        return _model(persistence.load_info(path))
+        files = persistence.verified(path) if verify else []
+        return {**_model(persistence.load_info(path)), **_verified(files, verify=verify)}
+    names = checkpoints.complete_checkpoints(folder)
+    if names:
+        found = {name: checkpoints.read_description(folder, name) for name in names}
+        files = [file for description in found.values() for file in description.files]
+        if verify:
+            verify_files(folder, files, CheckpointError)
+        return {**_checkpoints(found), **_verified(files, verify=verify)}
     msg = (
-        f"{path} is neither a staged folder (no {staged.FILE}) "
-        f"nor a saved model (no {persistence.METADATA})"
+        f"{folder} is no staged folder (no {staged.FILE}), no saved model (no "
+        f"{persistence.METADATA}), and has no checkpoint"
     )
     raise ConfigError(msg)
+
+
+def _verified(files: Sequence[StoredFile], *, verify: bool) -> dict[str, Any]:
+    if not verify:
+        return {}
+    size = sum(file.size for file in files)
+    return {"verified": f"{len(files)} files, {size:,} bytes: all as they were written"}
+
+
+def _checkpoints(found: Mapping[str, checkpoints.Description]) -> dict[str, Any]:
+    newest = list(found.values())[-1]
+    return {
+        "kind": "checkpoints",
+        "checkpoints": {
+            name: {"visits": each.visits, "bytes": sum(file.size for file in each.files)}
+            for name, each in found.items()
+        },
+        **{key: value for key, value in newest.identity.items() if key != "data"},
+        "rows": newest.identity["data"]["rows"] if "data" in newest.identity else "unknown",
+        "versions": newest.environment,
+    }
 
 
 def _staged(found: staged.Manifest) -> dict[str, Any]:

@@ -97,11 +97,12 @@ def predict(
 @cli.command()
 @click.argument("path")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def inspect(path: str, *, as_json: bool) -> None:
-    """Describe a saved model or a staged folder at PATH."""
+@click.option("--verify", is_flag=True, help="Read every byte: is it what was written?")
+def inspect(path: str, *, as_json: bool, verify: bool) -> None:
+    """Describe a saved model, a staged folder, or the checkpoints of a run at PATH."""
     from batchtrainingbooster.cli.describe import describe, to_text
 
-    found = describe(path)
+    found = describe(path, verify=verify)
     click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else to_text(found))
 
 

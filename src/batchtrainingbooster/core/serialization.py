@@ -95,9 +95,15 @@ def structured(content: Any, cls: type[T], where: str, error: type[BatchTraining
     try:
         return converter.structure(content, cls)
     except Exception as cause:
-        details = "; ".join(line[:200] for line in cattrs.transform_error(cause)[:3])
+        lines = cattrs.transform_error(cause, format_exception=_worded)
+        details = "; ".join(line[:200] for line in lines[:3])
         msg = f"{where} is damaged: {details}"
         raise error(msg) from cause
+
+
+def _worded(cause: BaseException, kind: type[Any] | None) -> str:
+    """The words of validators; cattrs' for its own errors."""
+    return str(cause) if type(cause) is ValueError else cattrs.v.format_exception(cause, kind)
 
 
 def _checksum(content: Any) -> str:

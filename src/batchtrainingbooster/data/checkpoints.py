@@ -33,7 +33,6 @@ from batchtrainingbooster.data.files import (
     StoredFile,
     read_whole,
     refuse_other_files,
-    verify,
     written,
 )
 from batchtrainingbooster.data.filesystem import Folder
@@ -236,20 +235,6 @@ def read_description(folder: Folder, name: str) -> Description:
         (_DESCRIPTION, len(data)), (_COMPLETE, 0),
     ))  # fmt: skip
     refuse_other_files(folder, name, (*found.files, *own), CheckpointError)
-    return found
-
-
-def verify_checkpoints(folder: Folder) -> list[Description]:
-    """All complete checkpoints, the newest last, every byte of theirs read and compared.
-
-    Raises
-    ------
-    CheckpointError
-        Naming the first file that is not what was written.
-    """
-    found = [read_description(folder, name) for name in complete_checkpoints(folder)]
-    for description in found:
-        verify(folder, description.files, CheckpointError)
     return found
 
 

@@ -66,6 +66,10 @@ def choose_columns(frame: DataFrame, target: str, config: TrainingConfig) -> Sou
         If the settings contradict each other.
     """
     where = "train_dataframe"
+    refuse_no_dataframe(frame, where)
+    if not isinstance(target, str):
+        msg = f"target_column: got {target!r}, need the name of a column"
+        raise ConfigError(msg)
     types = {field.name: field.dataType for field in frame.schema.fields}
     weight, group = config.weight_column, config.group_column
     roles = {"target": target, "weight_column": weight, "group_column": group}
@@ -117,6 +121,26 @@ def choose_columns(frame: DataFrame, target: str, config: TrainingConfig) -> Sou
     return SourceColumns(tuple(features), target, types[target], weight, group, group_type)
 
 
+def refuse_no_dataframe(frame: object, where: str) -> None:
+    """Refuse what is no DataFrame of Spark's, classic or Connect, or is one that never ends.
+
+    Raises
+    ------
+    DataError
+        Naming what it is.
+    """
+    if not hasattr(frame, "sparkSession"):
+        kind = f"{type(frame).__module__}.{type(frame).__qualname__}"
+        msg = (
+            f"{where}: got {kind.removeprefix('builtins.')}, need a Spark DataFrame; "
+            "spark.createDataFrame makes one of a pandas DataFrame"
+        )
+        raise DataError(msg)
+    if getattr(frame, "isStreaming", False):
+        msg = f"{where} is a stream; write its rows to storage, and read them from there"
+        raise DataError(msg)
+
+
 def _check_group(
     group: str, kind: T.DataType, target: str, target_type: T.DataType, where: str
 ) -> None:
@@ -155,6 +179,7 @@ def check_same_columns(frame: DataFrame, columns: SourceColumns, where: str) -> 
     DataError
         If one is of another kind.
     """
+    refuse_no_dataframe(frame, where)
     _refuse_missing_or_ambiguous(frame, columns.names, where)
     types = {field.name: field.dataType for field in frame.schema.fields}
     expected = {feature.name: feature.spark_type for feature in columns.features}
@@ -164,10 +189,13 @@ def check_same_columns(frame: DataFrame, columns: SourceColumns, where: str) -> 
             columns.group, types[columns.group], columns.target, types[columns.target], where
         )
         expected[columns.group] = columns.group_type
+    codes = {columns.features[i].name for i in columns.of_kind(FeatureKind.CATEGORICAL)}
     differing = [
         f"{name!r} is {types[name].simpleString()}, in training {wanted.simpleString()}"
         for name, wanted in expected.items()
         if _comparable(types[name]) != _comparable(wanted)
+        # Its text would be 1.0 where the category is 1.
+        or (name in codes and isinstance(types[name], FRACTIONS))
     ]
     if differing:
         msg = f"{where}: columns differ from train_dataframe: {'; '.join(differing)}"
@@ -178,6 +206,8 @@ def _comparable(kind: T.DataType) -> str:
     """Types that may stand for each other have the same word here."""
     if isinstance(kind, (*_INTEGERS, *FRACTIONS)):
         return "number"
+    if isinstance(kind, T.StringType):  # whatever its collation
+        return "string"
     return "array" if _is_array(kind) else kind.simpleString()
 
 

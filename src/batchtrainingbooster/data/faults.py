@@ -11,6 +11,8 @@ from batchtrainingbooster.data.source import INFINITY, Source
 from batchtrainingbooster.errors import DataError
 
 _INFINITE, _INEXACT, _BAD_WEIGHT, _INFINITE_LABEL, _NO_GROUP, _NEGATIVE_GRADE = 1, 2, 4, 8, 16, 32
+# A number is a fault only as a value to come near to, or only as a class.
+_LARGE_LABEL, _INEXACT_LABEL = 64, 128
 
 
 def fault_bits(source: Source, *, allow_precision_loss: bool) -> str:
@@ -25,9 +27,14 @@ def fault_bits(source: Source, *, allow_precision_loss: bool) -> str:
         faults.append(_flag([_has_no_group(source)], _NO_GROUP))
         faults.append(_flag([f"coalesce({source.label} < 0, false)"], _NEGATIVE_GRADE))
     if label_is_numeric(source.types[len(columns.features)]):
-        label = f"abs(CAST({source.label} AS double))"
-        infinite = f"coalesce({label} = {INFINITY}, false)"
+        label = f"CAST({source.label} AS double)"
+        infinite, large = (
+            f"coalesce(abs({value}) = {INFINITY}, false)"
+            for value in (label, f"CAST({label} AS float)")
+        )
         faults.append(_flag([infinite], _INFINITE_LABEL))
+        faults.append(_flag([large], _LARGE_LABEL))
+        faults.append(_flag([source.label_differs], _INEXACT_LABEL))
     return " | ".join(faults)
 
 
@@ -45,8 +52,18 @@ def _flag(conditions: list[str], bit: int) -> str:
     return f"CASE WHEN {' OR '.join(conditions) or 'false'} THEN {bit} ELSE 0 END"
 
 
-def refuse_faults(bits: Iterable[int], source: Source, where: str) -> None:
+def refuse_faults(bits: Iterable[int], source: Source, where: str, *, has_classes: bool) -> None:
     """Name the columns at fault; only then is the DataFrame looked at once more.
+
+    Parameters
+    ----------
+    bits : iterable of int
+        Faults, of any number of rows each.
+    source : Source
+    where : str
+        Its name in messages.
+    has_classes : bool
+        Whether the target's values are classes.
 
     Raises
     ------
@@ -70,6 +87,19 @@ def refuse_faults(bits: Iterable[int], source: Source, where: str) -> None:
         raise DataError(msg)
     if faults & _INFINITE_LABEL:
         msg = f"{where}: target {source.columns.target!r} holds infinite values"
+        raise DataError(msg)
+    if faults & _LARGE_LABEL and not has_classes:
+        msg = (
+            f"{where}: target {source.columns.target!r} holds values that are infinite in float32 "
+            "(beyond 3.4e38), which boosters train on; scale it, or take its logarithm"
+        )
+        raise DataError(msg)
+    if faults & _INEXACT_LABEL and has_classes:
+        kind = source.columns.target_type.simpleString()
+        msg = (
+            f"{where}: target {source.columns.target!r} is {kind} and holds classes of more digits "
+            "than a double has, so that two could be taken for one; cast it to a string or bigint"
+        )
         raise DataError(msg)
     if faults & _INFINITE:
         conditions = {i: source.is_infinite(i) for i in source.can_be_infinite()}

@@ -59,7 +59,7 @@ class Folder:
 
     def __str__(self) -> str:
         """Where it is, without credentials; for messages and logs."""
-        return without_secrets(self.uri)
+        return without_secrets(self.uri.removeprefix("file://"))
 
     @property
     def local_path(self) -> Path | None:
@@ -114,17 +114,20 @@ class Folder:
                 _sync(place)
 
     def write_new(self, name: str, data: bytes) -> bool:
-        """Write a file unless there is one; whether no other process can have done so too."""
+        """Write a file; whether it is certain that no other process has written it too.
+
+        Raises
+        ------
+        FileExistsError
+            If there is one, and the filesystem can tell.
+        """
         if self.local_path is None:
             self.write(name, data)
             return False
         path = Path(self._join(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with path.open("xb") as stream:
-                stream.write(data)
-        except FileExistsError:
-            return False
+        with path.open("xb") as stream:
+            stream.write(data)
         return True
 
     def read(self, name: str) -> pa.Buffer:
@@ -139,6 +142,22 @@ class Folder:
     def delete_folder(self, name: str) -> None:
         """Delete a folder in it, with all that is there."""
         self._filesystem.delete_dir(self._join(name))
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder in it; on this machine, with the permissions that the umask leaves."""
+        self._filesystem.create_dir(self._join(name), recursive=True)
+
+    def restrict(self, name: str) -> None:
+        """Give all that is in a folder the permissions that the folder has, on this machine.
+
+        Spark has an umask of its own.
+        """
+        if self.local_path is None:
+            return
+        top = Path(self._join(name))
+        allowed = top.stat().st_mode & 0o777
+        for path in top.rglob("*"):
+            path.chmod(allowed if path.is_dir() else allowed & 0o666)
 
     def within(self, name: str) -> Folder:
         """A folder in it."""

@@ -93,11 +93,16 @@ class FolderLock:
 
     def __enter__(self) -> Self:
         """Take it."""
-        if not self._folder.write_new(FILE, self._content()):
-            found = self._read()
-            if found is not None and not self._is_ours(found):
-                self._refuse_the_living(found)
+        found, is_alone = self._read(), False
+        if found is None:
+            try:
+                is_alone = self._folder.write_new(FILE, self._content())
+            except FileExistsError:
+                found = self._read() or b""
+        if found is not None:
+            self._refuse_the_living(found)
             self._folder.write(FILE, self._content())
+        if not is_alone:
             time.sleep(_SETTLING_SECONDS)
             self.confirm()
         self._beating.start()

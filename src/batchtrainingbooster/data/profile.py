@@ -35,14 +35,18 @@ from batchtrainingbooster.data.bins import (
     stratum_bin,
 )
 from batchtrainingbooster.data.columns import label_is_numeric
+from batchtrainingbooster.data.dictionaries import dictionaries, refuse_bytes_that_are_no_text
 from batchtrainingbooster.data.faults import fault_bits, refuse_faults
 from batchtrainingbooster.data.source import Source
+from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.errors import DataError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MAX_PROFILE_ROWS = 5_000_000
+# Each takes a tree a round, and 8 kB of counts by cell, which Spark's planner holds several times.
+MAX_CLASSES = 5_000
 
 
 @attrs.frozen(eq=False)
@@ -120,8 +124,16 @@ def profile(
         name = source.columns.target
         msg = f"{where}: target {name!r} is no number, so it cannot be a regression target"
         raise DataError(msg)
-    is_ranking = source.columns.group is not None
     narrow = _narrow(source, allow_precision_loss=allow_precision_loss)
+    with spark_failures(f"profiling {where}"):
+        return _profile(narrow, source, where, regression, bins)
+
+
+def _profile(
+    narrow: DataFrame, source: Source, where: str, regression: bool | None, bins: Bins | None
+) -> Profile:
+    is_number = label_is_numeric(source.types[len(source.columns.features)])
+    is_ranking = source.columns.group is not None
     if not is_number or is_ranking or bins is not None or regression is False:
         return _collect(_aggregate(narrow, source, bins), source, where, bins)
     whole = isinstance(source.types[len(source.columns.features)], T.IntegralType)
@@ -179,8 +191,9 @@ def _aggregate(
 ) -> list[Any]:
     """Rows by stratum and cell, and rows by category, in one query.
 
-    ``feature`` is -1 in the former, and a position in the latter. With ``small_labels``, labels
-    that are no small whole numbers count as one, so that the answer is never a long one.
+    ``feature`` is -1 in the former, and the number of the categorical feature in the latter. With
+    ``small_labels``, labels that are no small whole numbers count as one, so that the answer is
+    never a long one.
     """
     categorical = source.columns.of_kind(FeatureKind.CATEGORICAL)
     label = F.col("label")
@@ -196,15 +209,13 @@ def _aggregate(
     stratum = F.when(F.col("label").isNotNull(), stratum)
     keyed = frame.withColumn("cell", cell).withColumn("stratum", stratum)
     if categorical:
-        numbers = F.array(F.lit(-1), *[F.lit(i) for i in categorical])
-        keyed = keyed.withColumn("feature", F.explode(numbers))
-        category = F.lit(None).cast("string")
-        for i in categorical:
-            category = F.when(F.col("feature") == i, F.col(f"k{i}")).otherwise(category)
-        of_row = F.col("feature") == -1
+        # Without a case for each feature: thousands of them, one in the other, overflow the stack.
+        values = ", ".join(["CAST(NULL AS string)", *[f"k{i}" for i in categorical]])
+        keyed = keyed.selectExpr("*", f"posexplode(array({values})) AS (place, category)")
+        of_row = F.col("place") == 0
         keyed = keyed.withColumns(
             {
-                "category": category,
+                "feature": F.col("place") - 1,
                 "stratum": F.when(of_row, F.col("stratum")),
                 "cell": F.when(of_row, F.col("cell")),
             }
@@ -254,7 +265,10 @@ def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> 
     cells = [row for row in rows if row["feature"] == -1]
     n_null = sum(row["n"] for row in cells if row["stratum"] is None)
     _check_counts(sum(row["n"] for row in cells), n_null, source, where)
-    refuse_faults((row["faults"] for row in cells), source, where)
+    has_classes = bins is None and source.columns.group is None
+    refuse_faults((row["faults"] for row in cells), source, where, has_classes=has_classes)
+    categories = dictionaries(rows, source)
+    refuse_bytes_that_are_no_text([row["stratum"] for row in cells], categories, source, where)
     classes: tuple[Label, ...] = ()
     index: dict[Label, int]
     n_cells = N_CELLS
@@ -262,6 +276,7 @@ def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> 
         index, n_cells = {0: 0}, N_BUCKETS
     elif bins is None:
         classes = tuple(sorted({row["stratum"] for row in cells}))
+        _refuse_too_many_classes(classes, source, where)
         index = {label: i for i, label in enumerate(classes)}
     else:
         index = {i: i for i in range(len(bins.edges) + 1)}
@@ -283,27 +298,9 @@ def _collect(rows: list[Any], source: Source, where: str, bins: Bins | None) -> 
         weight_sums=weight_sums,
         label_sums=label_sums,
         checksum=checksum(sum(row["low"] for row in cells), sum(row["high"] for row in cells)),
-        categories=_categories(rows, source),
+        categories=categories,
         widths=_widths(cells, source, where),
     )
-
-
-def _categories(rows: list[Any], source: Source) -> dict[int, tuple[Label, ...]]:
-    """Dictionaries: the categories, in their own type, sorted."""
-    found: dict[int, list[Label]] = {i: [] for i in source.columns.of_kind(FeatureKind.CATEGORICAL)}
-    for row in rows:
-        if row["feature"] >= 0 and row["category"] is not None:
-            found[row["feature"]].append(row["category"])
-    result: dict[int, tuple[Label, ...]] = {}
-    for i, values in found.items():
-        kind = source.types[i].typeName()
-        if kind == "boolean":
-            result[i] = tuple(sorted(value == "true" for value in values))
-        elif kind in ("byte", "short", "integer", "long"):
-            result[i] = tuple(sorted(int(value) for value in values))
-        else:
-            result[i] = tuple(sorted(values))
-    return result
 
 
 def _widths(cells: list[Any], source: Source, where: str) -> dict[int, int]:
@@ -327,6 +324,16 @@ def _check_counts(n: int, n_null: int, source: Source, where: str) -> None:
         msg = (
             f"{where}: target {source.columns.target!r} is null or NaN in {n_null:,} of {n:,} rows;"
             " drop or fill them"
+        )
+        raise DataError(msg)
+
+
+def _refuse_too_many_classes(classes: tuple[Label, ...], source: Source, where: str) -> None:
+    if len(classes) > MAX_CLASSES:
+        msg = (
+            f"{where}: target {source.columns.target!r} has {len(classes):,} distinct labels "
+            f"({classes[0]!r}, {classes[1]!r}, ...), and {MAX_CLASSES:,} classes are the most; it "
+            "may be an identifier, or a number that is stored as text"
         )
         raise DataError(msg)
 

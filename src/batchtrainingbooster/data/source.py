@@ -45,7 +45,10 @@ class Source:
         places = [position[name] for name in columns.names]
         vectors = [p for p, kind in zip(places, self.types, strict=True) if is_vector(kind)]
         self.frame = _spread(renamed, vectors).selectExpr(
-            *[f"p{place} AS c{i}" for i, place in enumerate(places)]
+            *[
+                f"{_plain(f'p{place}', kind)} AS c{i}"
+                for i, (place, kind) in enumerate(zip(places, self.types, strict=True))
+            ]
         )
         self._seed = seed
 
@@ -61,11 +64,20 @@ class Source:
         return column
 
     @property
+    def label_differs(self) -> str:
+        """Whether a decimal target changes in value when it becomes a double."""
+        i = len(self.columns.features)
+        if not isinstance(self.types[i], T.DecimalType):
+            return "false"
+        kind = self.types[i].simpleString()
+        return f"coalesce(try_cast(CAST(c{i} AS double) AS {kind}) <> c{i}, c{i} IS NOT NULL)"
+
+    @property
     def weight(self) -> str:
-        """The row weight: 1 where no column is named."""
+        """The row weight, as boosters take it: a float32; 1 where no column is named."""
         if self.columns.weight is None:
             return "1.0D"
-        return f"CAST(c{len(self.columns.features) + 1} AS double)"
+        return f"CAST(CAST(c{len(self.columns.features) + 1} AS float) AS double)"
 
     @property
     def group(self) -> str:
@@ -119,10 +131,9 @@ class Source:
 
     def is_inexact(self, i: int) -> str:
         """Whether an integer feature changes in value when it becomes float32."""
-        back = f"CAST({self.numeric(i)} AS double)"
-        # 2**63 is a float32, but its cast to long would be one less, as if it had been exact.
-        inexact = f"try_cast({back} AS bigint) <> c{i}"
-        return f"coalesce({inexact} OR abs({back}) >= {float(2**63)!r}D, false)"
+        if self.columns.features[i].kind is FeatureKind.ARRAY:
+            return f"coalesce(exists(c{i}, x -> {_is_inexact('x')}), false)"
+        return f"coalesce({_is_inexact(f'c{i}')}, false)"
 
     def can_be_infinite(self) -> list[int]:
         """Positions of the features that may hold infinite values."""
@@ -137,8 +148,9 @@ class Source:
         """Positions of the features whose integers float32 may not hold."""
         return [
             i
-            for i in self.columns.of_kind(FeatureKind.NUMERIC)
-            if isinstance(self.types[i], WIDE_INTEGERS)
+            for i, kind in enumerate(self.types[: len(self.columns.features)])
+            if self.columns.features[i].kind is not FeatureKind.CATEGORICAL
+            and isinstance(getattr(kind, "elementType", kind), WIDE_INTEGERS)
         ]
 
     def _is_fraction(self, i: int) -> bool:
@@ -146,6 +158,18 @@ class Source:
 
     def _floats(self, i: int) -> str:
         return f"CAST(c{i} AS array<float>)"
+
+
+def _is_inexact(column: str) -> str:
+    back = f"CAST(CAST({column} AS float) AS double)"
+    # 2**63 is a float32, but its cast to long would be one less, as if it had been exact.
+    return f"(try_cast({back} AS bigint) <> {column} OR abs({back}) >= {float(2**63)!r}D)"
+
+
+def _plain(column: str, kind: T.DataType) -> str:
+    """Text without its collation, which would take different labels or categories for one."""
+    has_collation = isinstance(kind, T.StringType) and kind.simpleString() != "string"
+    return f"CAST({column} AS string)" if has_collation else column
 
 
 def _spread(frame: DataFrame, vectors: list[int]) -> DataFrame:

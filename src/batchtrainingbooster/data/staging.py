@@ -109,7 +109,9 @@ def _stage(
     _empty(folder)
     # A name of its own, as tasks of a run that died may still be writing where that one wrote.
     data_folder = f"data-{uuid4().hex[:12]}"
+    folder.make_folder(data_folder)
     batches, validation = _write(job, folder, placement, data_folder)
+    _restrict(folder, data_folder)
     found = job.train_profile
     manifest = Manifest(
         identity=identity,
@@ -131,6 +133,15 @@ def _stage(
         f"{found.rows:,}", len(batches), time.perf_counter() - start, folder,
     )  # fmt: skip
     return manifest
+
+
+def _restrict(folder: Folder, data_folder: str) -> None:
+    """Let the umask of this process count for what Spark has written too."""
+    try:
+        folder.restrict(data_folder)
+    except PermissionError as error:
+        # Executors may run as another user.
+        logger.info("Permissions in %s stay as Spark has set them: %s", folder, error)
 
 
 def _written_already(folder: Folder, identity: dict[str, Any]) -> Manifest | None:

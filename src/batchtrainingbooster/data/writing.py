@@ -25,11 +25,13 @@ from batchtrainingbooster.data.assign import (
 )
 from batchtrainingbooster.data.bins import stratum_bin
 from batchtrainingbooster.data.columns import SourceColumns
+from batchtrainingbooster.data.files import StoredFile, described
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Part
 from batchtrainingbooster.data.profile import Profile, checksum, hash_sums
 from batchtrainingbooster.data.ranking import MAX_BYTES, batch_by_rank, spread
 from batchtrainingbooster.data.source import Source
+from batchtrainingbooster.data.spark_errors import spark_failures
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -118,14 +120,13 @@ def write_frame(
             written = decided.selectExpr(*_unpacked(job))
             _save(job, written, path)
             samples = _rank(job, plan, written, num_batches, folder, name)
-    files: dict[int, list[str]] = {}
-    for file in _parquet_files(folder, name):
-        files.setdefault(int(file.split("/")[1].removeprefix("batch=")), []).append(file)
-    files = {
-        batch: sorted(own, key=lambda file: (file not in samples, file))
-        for batch, own in files.items()
-    }
     with timed("verification"):
+        files: dict[int, list[StoredFile]] = {}
+        # Those of the sample first.
+        names = sorted(_parquet_files(folder, name), key=lambda file: file not in samples)
+        for file in described(folder, names):
+            batch = int(file.name.split("/")[-2].removeprefix("batch="))
+            files.setdefault(batch, []).append(file)
         return _count(job, source.frame, path, files)
 
 
@@ -217,14 +218,13 @@ def _save(job: StagingJob, frame: DataFrame, path: str, mode: str = "error") -> 
     options = {"parquet.enable.dictionary": "false"}
     for i in job.columns.of_kind(FeatureKind.CATEGORICAL):
         options[f"parquet.enable.dictionary#f{i}"] = "true"
-    frame.write.mode(mode).options(**options).partitionBy("batch").parquet(path)
+    with spark_failures(f"writing {path}"):
+        frame.write.mode(mode).options(**options).partitionBy("batch").parquet(path)
 
 
 def _parquet_files(folder: Folder, name: str) -> list[str]:
     """Of a folder within a folder, sorted."""
-    return [
-        file for file in folder.names() if file.startswith(f"{name}/") and file.endswith(".parquet")
-    ]
+    return sorted(file for file in folder.sizes(name) if file.endswith(".parquet"))
 
 
 def _packed(job: StagingJob, source: Source) -> DataFrame:
@@ -290,24 +290,26 @@ def _stratum_of(job: StagingJob, table: pa.Table) -> np.ndarray:
 
 
 def _count(
-    job: StagingJob, frame: DataFrame, path: str, files: dict[int, list[str]]
+    job: StagingJob, frame: DataFrame, path: str, files: dict[int, list[StoredFile]]
 ) -> dict[int, Part]:
     """Rows by stratum, and checksum, of each part as it lies on storage."""
     # Given, as Spark would otherwise start a job to look for it.
     schema = "label float, row_hash bigint, batch int"
     staged = frame.sparkSession.read.schema(schema).parquet(path)
     n_strata = len(job.train_profile.counts)
-    rows = (
-        staged.groupBy("batch", _staged_stratum(job).alias("stratum"))
-        .agg(F.count(F.lit(1)).alias("n"), *hash_sums("row_hash"))
-        .collect()
+    counts = staged.groupBy("batch", _staged_stratum(job).alias("stratum")).agg(
+        F.count(F.lit(1)).alias("n"), *hash_sums("row_hash")
     )
+    with spark_failures(f"counting {path}"):
+        rows = counts.collect()
     parts = {}
     for batch, names in files.items():
         own = [row for row in rows if row["batch"] == batch]
         strata = [0] * n_strata
         for row in own:
-            strata[row["stratum"]] = row["n"]
+            # A source that changes may have written a label that is null, or of no class.
+            if row["stratum"] is not None and 0 <= row["stratum"] < n_strata:
+                strata[row["stratum"]] = row["n"]
         total = checksum(sum(row["low"] for row in own), sum(row["high"] for row in own))
         parts[batch] = Part(tuple(names), tuple(strata), f"{total:016x}")
     return parts

@@ -129,13 +129,18 @@ class BoostedModel:
             If a column cannot be read as it was in training.
         """
         if is_spark(data):
-            scored = to_arrow(self.transform(data).select("prediction"))
+            from batchtrainingbooster.model.scoring import predictions
+
+            scored = to_arrow(predictions(self, cast("DataFrame", data)))
             return np.asarray(scored["prediction"].to_numpy())
         margins = self.margins(data)
         if not self.classes:
             return links.expectations(margins, self.info.link)
         index = links.probabilities(margins, self.info.link).argmax(axis=1)
-        labels: np.ndarray = np.asarray(self.classes)[index]
+        # NumPy's own texts end at their last character that is not NUL, and are all as long as the
+        # longest.
+        kind = object if isinstance(self.classes[0], str) else None
+        labels: np.ndarray = np.asarray(self.classes, kind)[index]
         return labels
 
     def predict_proba(self, data: Table) -> np.ndarray:
@@ -163,8 +168,10 @@ class BoostedModel:
     def margins(self, data: Table) -> np.ndarray:
         """Raw scores, of shape (n_rows, n_outputs), float32; parameters as for ``predict``."""
         if is_spark(data):
-            names = [feature.name for feature in self.info.schema.features]
-            data = to_arrow(cast("DataFrame", data).select(*[_quoted(name) for name in names]))
+            from batchtrainingbooster.model.scoring import feature_columns
+
+            table = to_arrow(feature_columns(self, cast("DataFrame", data)))
+            data = table.rename_columns([feature.name for feature in self.info.schema.features])
         return np.asarray(self.predictor.margins(feature_matrix(self.info.schema, data)))
 
     def transform(self, frame: DataFrame) -> DataFrame:
@@ -255,7 +262,3 @@ class BoostedModel:
         from batchtrainingbooster.model.persistence import load
 
         return load(path)
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -2,51 +2,69 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-import cattrs
+import attrs
 
 from batchtrainingbooster.backends.registry import BACKENDS, load_backend
 from batchtrainingbooster.core.history import History
-from batchtrainingbooster.core.serialization import converter
+from batchtrainingbooster.core.serialization import sealed, unsealed
+from batchtrainingbooster.data.files import StoredFile, read_whole, refuse_other_files, written
+from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import ModelFormatError
 from batchtrainingbooster.model.boosted_model import BoostedModel, ModelInfo
 
 METADATA = "metadata.json"
 HISTORY = "history.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+
+@attrs.frozen(kw_only=True)
+class Metadata:
+    """What is in the folder.
+
+    Attributes
+    ----------
+    model : ModelInfo
+    native, history : StoredFile
+        The booster's own file, and the history.
+    """
+
+    model: ModelInfo
+    native: StoredFile
+    history: StoredFile
 
 
 def save(model: BoostedModel, path: str | os.PathLike[str]) -> None:
     """See ``BoostedModel.save``."""
     folder = check_place(path)
-    native_file = load_backend(model.info.backend).NATIVE_FILE
-    metadata = {
-        "format_version": FORMAT_VERSION,
-        "native_file": native_file,
-        "native_sha256": hashlib.sha256(model.native).hexdigest(),
-        "model": converter.unstructure(model.info),
-    }
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Written beside its place and renamed, so that half a model is never taken for a whole one.
-    temporary = folder.parent / f".{folder.name}.{uuid4().hex}"
-    temporary.mkdir()
+    new, old = (folder.parent / f".{folder.name}.{uuid4().hex}" for _ in range(2))
     try:
-        (temporary / native_file).write_bytes(model.native)
-        _write_json(temporary / HISTORY, converter.unstructure(model.history))
-        _write_json(temporary / METADATA, metadata)
+        _write(model, Folder(str(new)))
         if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+            folder.rename(old)
+        new.rename(folder)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(model: BoostedModel, folder: Folder) -> None:
+    native_file = load_backend(model.info.backend).NATIVE_FILE
+    metadata = Metadata(
+        model=model.info,
+        native=written(folder, native_file, model.native),
+        history=written(folder, HISTORY, sealed(model.history, FORMAT_VERSION)),
+    )
+    folder.write(METADATA, sealed(metadata, FORMAT_VERSION))
 
 
 def check_place(path: str | os.PathLike[str]) -> Path:
@@ -66,19 +84,13 @@ def check_place(path: str | os.PathLike[str]) -> Path:
 
 def load(path: str | os.PathLike[str]) -> BoostedModel:
     """See ``BoostedModel.load``."""
-    folder = Path(path)
-    metadata, info = _metadata(folder)
-    history = _structure(_read_json(folder / HISTORY), History, folder / HISTORY)
-    native_file = folder / load_backend(info.backend).NATIVE_FILE
-    try:
-        native = native_file.read_bytes()
-    except OSError as error:
-        msg = f"{native_file} cannot be read: {error}"
-        raise ModelFormatError(msg) from error
-    if hashlib.sha256(native).hexdigest() != metadata.get("native_sha256"):
-        msg = f"{native_file} is not the file that was saved: its SHA-256 differs from {METADATA}"
-        raise ModelFormatError(msg)
-    return BoostedModel(info, native, history)
+    folder = Folder(os.fspath(path))
+    metadata = _metadata(folder)
+    native = bytes(read_whole(folder, metadata.native, ModelFormatError))
+    data = bytes(read_whole(folder, metadata.history, ModelFormatError))
+    where = f"{folder}/{metadata.history.name}"
+    history = unsealed(data, History, FORMAT_VERSION, where, ModelFormatError)
+    return BoostedModel(metadata.model, native, history)
 
 
 def load_info(path: str | os.PathLike[str]) -> ModelInfo:
@@ -87,49 +99,40 @@ def load_info(path: str | os.PathLike[str]) -> ModelInfo:
     Raises
     ------
     ModelFormatError
-        If the folder is no model, is damaged, or a newer version wrote it.
+        If the folder is no model, is damaged, or another version wrote it.
     """
-    return _metadata(Path(path))[1]
+    return _metadata(Folder(os.fspath(path))).model
 
 
-def _metadata(folder: Path) -> tuple[dict[str, Any], ModelInfo]:
-    if not (folder / METADATA).is_file():
+def verified(path: str | os.PathLike[str]) -> list[StoredFile]:
+    """The files of a saved model, each read and compared with what was written.
+
+    Raises
+    ------
+    ModelFormatError
+        Naming the first one that is not, is missing, or is one too many.
+    """
+    load(path)
+    folder = Folder(os.fspath(path))
+    metadata = _metadata(folder)
+    files = [metadata.native, metadata.history]
+    own = StoredFile(METADATA, folder.size(METADATA) or 0, "")
+    refuse_other_files(folder, "", [*files, own], ModelFormatError)
+    return files
+
+
+def _metadata(folder: Folder) -> Metadata:
+    if folder.size(METADATA) is None:
         msg = f"{folder} is no saved model: it has no {METADATA}"
         raise ModelFormatError(msg)
-    metadata = _read_json(folder / METADATA)
-    version = metadata.get("format_version") if isinstance(metadata, dict) else None
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        msg = (
-            f"{folder / METADATA} has format {version!r}; this version reads up to "
-            f"{FORMAT_VERSION}: install a newer batchtrainingbooster"
-        )
+    where = f"{folder}/{METADATA}"
+    found = unsealed(
+        bytes(folder.read(METADATA)), Metadata, FORMAT_VERSION, where, ModelFormatError
+    )
+    if found.model.backend not in BACKENDS:
+        msg = f"{where}: backend {found.model.backend!r} is not known to this version"
         raise ModelFormatError(msg)
-    info = _structure(metadata.get("model"), ModelInfo, folder / METADATA)
-    if info.backend not in BACKENDS:
-        msg = f"{folder / METADATA}: backend {info.backend!r} is not known to this version"
-        raise ModelFormatError(msg)
-    return metadata, info
-
-
-def _structure(content: Any, cls: type[Any], file: Path) -> Any:
-    try:
-        return converter.structure(content, cls)
-    except Exception as error:
-        details = "; ".join(cattrs.transform_error(error)[:3])
-        msg = f"{file} is damaged: {details}"
-        raise ModelFormatError(msg) from error
-
-
-def _write_json(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{file} cannot be read: {error}"
-        raise ModelFormatError(msg) from error
+    return found
 
 
 def _has_content(folder: Path) -> bool:

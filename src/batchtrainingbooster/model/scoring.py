@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pyspark.errors import PySparkNotImplementedError
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -14,13 +15,16 @@ from pyspark.sql import types as T
 from batchtrainingbooster.core import links
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.table import FeatureKind
-from batchtrainingbooster.errors import ColumnNotFoundError, DataError
-from batchtrainingbooster.model.tables import feature_matrix
+from batchtrainingbooster.errors import DataError
+from batchtrainingbooster.model.tables import feature_matrix, refuse_missing_or_ambiguous
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from batchtrainingbooster.model.boosted_model import BoostedModel
+
+# Of the scores that go to Spark in one piece.
+_SCORE_BYTES = 16 * 2**20
 
 _LABEL_TYPES: dict[str, tuple[T.DataType, pa.DataType]] = {
     "boolean": (T.BooleanType(), pa.bool_()),
@@ -40,15 +44,11 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
     Columns are renamed by position meanwhile, so they may be called anything. Vectors come from
     Python as such, since making them in Spark takes as long as scoring.
     """
-    target = model.info.schema.target
-    scores = [] if not target.classes else ["rawPrediction", "probability"]
+    scores = [] if not model.classes else ["rawPrediction", "probability"]
     outputs = [*scores, "prediction"]
-    _check_names(model, frame, outputs)
-    label_type = target.spark_type if target.classes else "double"
-    if label_type.startswith("decimal"):
-        label_type = "double"
-    spark_label, arrow_label = _LABEL_TYPES.get(label_type, _LABEL_TYPES["string"])
-
+    _check_features(model, frame)
+    _refuse_taken_names(frame, outputs)
+    spark_label, arrow_label = _label_types(model)
     fields = frame.schema.fields
     position = {field.name: i for i, field in enumerate(fields)}
     columns = [F.col(f"c{i}") for i in range(len(fields))]
@@ -65,15 +65,57 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
         schema = schema.add(name, VectorUDT())
     schema = schema.add("prediction", spark_label)
     prepared = frame.toDF(*[f"c{i}" for i in range(len(fields))]).select(*columns)
-    scored = prepared.mapInArrow(_scorer(model, len(fields), places, arrow_label), schema)
+    score = _scorer(model, schema.names[: len(fields)], outputs, places, arrow_label)
+    try:
+        scored = prepared.mapInArrow(score, schema)
+    except PySparkNotImplementedError as error:
+        kinds = [f"{f.name!r} is {f.dataType.simpleString()}" for f in fields]
+        intervals = ", ".join(kind for kind in kinds if "interval" in kind) or ", ".join(kinds)
+        msg = f"transform: Spark hands no such column to Python, drop it or cast it: {intervals}"
+        raise DataError(msg) from error
     kept = [
         F.col(f"c{i}").alias(field.name, metadata=field.metadata) for i, field in enumerate(fields)
     ]
     return scored.select(*kept, *outputs)
 
 
+def predictions(model: BoostedModel, frame: DataFrame) -> DataFrame:
+    """What ``transform`` adds as ``prediction``, alone: other columns need not be carried."""
+    spark_label, arrow_label = _label_types(model)
+    features = feature_columns(model, frame)
+    score = _scorer(model, [], ["prediction"], range(len(features.columns)), arrow_label)
+    return features.mapInArrow(score, T.StructType([T.StructField("prediction", spark_label)]))
+
+
+def feature_columns(model: BoostedModel, frame: DataFrame) -> DataFrame:
+    """The features alone, in the order of training, as ``c0, c1, ...``; vectors are arrays."""
+    _check_features(model, frame)
+    fields = frame.schema.fields
+    position = {field.name: i for i, field in enumerate(fields)}
+    columns = []
+    for i, feature in enumerate(model.info.schema.features):
+        place = position[feature.name]
+        column = F.col(f"p{place}")
+        if isinstance(fields[place].dataType, T.UserDefinedType):
+            column = _numbers_of(column)
+        columns.append(column.alias(f"c{i}"))
+    return frame.toDF(*[f"p{i}" for i in range(len(fields))]).select(*columns)
+
+
+def _label_types(model: BoostedModel) -> tuple[T.DataType, pa.DataType]:
+    """The type of predictions, for Spark and for Arrow: that of the target, as far as there is."""
+    target = model.info.schema.target
+    if not target.classes or target.spark_type.startswith("decimal"):
+        return _LABEL_TYPES["double"]
+    return _LABEL_TYPES.get(target.spark_type, _LABEL_TYPES["string"])
+
+
 def _scorer(
-    model: BoostedModel, n_kept: int, places: Sequence[int], label_type: pa.DataType
+    model: BoostedModel,
+    kept: Sequence[str],
+    outputs: Sequence[str],
+    places: Sequence[int],
+    label_type: pa.DataType,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """What runs on the executors; it holds the model and its backend, not the training loop."""
     info = model.info
@@ -83,7 +125,7 @@ def _scorer(
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         classes = pa.array(list(info.schema.target.classes)) if model.classes else None
         names = [feature.name for feature in info.schema.features]
-        for batch in batches:
+        for batch in _pieces(batches, len(classes) if classes else 1):
             columns = batch.columns
             table = pa.table({n: columns[place] for n, place in zip(names, places, strict=True)})
             margins = model.predictor.margins(feature_matrix(info.schema, table))
@@ -96,10 +138,18 @@ def _scorer(
                 found["probability"] = _vectors(chances)
                 found["prediction"] = classes.take(pa.array(chances.argmax(axis=1)))
                 found["prediction"] = found["prediction"].cast(label_type)
-            kept = dict(zip(batch.schema.names[:n_kept], columns[:n_kept], strict=True))
-            yield pa.RecordBatch.from_pydict({**kept, **found})
+            carried = dict(zip(kept, columns, strict=False))
+            yield pa.RecordBatch.from_pydict({**carried, **{name: found[name] for name in outputs}})
 
     return score
+
+
+def _pieces(batches: Iterator[pa.RecordBatch], n_classes: int) -> Iterator[pa.RecordBatch]:
+    """The rows in pieces whose scores Spark can hold: two vectors of every class for each row."""
+    rows = max(1, _SCORE_BYTES // (2 * 8 * n_classes))
+    for batch in batches:
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def _vectors(values: np.ndarray) -> pa.StructArray:
@@ -122,15 +172,20 @@ def _numbers_of(vector: Column) -> Column:
     return vector_to_array(vector)
 
 
-def _check_names(model: BoostedModel, frame: DataFrame, outputs: list[str]) -> None:
-    names = [feature.name for feature in model.info.schema.features]
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise ColumnNotFoundError.of(missing, frame.columns, "transform")
-    taken = [name for name in outputs if name in frame.columns]
+def _refuse_taken_names(frame: DataFrame, outputs: list[str]) -> None:
+    # Spark takes names that differ by case for one.
+    taken = [name for name in frame.columns if name.lower() in map(str.lower, outputs)]
     if taken:
-        msg = f"transform: the DataFrame has a column {taken[0]!r} already; drop or rename it"
+        msg = (
+            f"transform: the DataFrame has a column {taken[0]!r} already; drop or rename it, or, if"
+            " it is a feature, use predict()"
+        )
         raise DataError(msg)
+
+
+def _check_features(model: BoostedModel, frame: DataFrame) -> None:
+    names = [feature.name for feature in model.info.schema.features]
+    refuse_missing_or_ambiguous(names, frame.columns, "transform")
     for feature in model.info.schema.features:
         kind = frame.schema[feature.name].dataType
         number = isinstance(kind, T.NumericType | T.BooleanType)

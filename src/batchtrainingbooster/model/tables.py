@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,17 +37,47 @@ def to_arrow(data: Any) -> pa.Table:
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])
     if is_spark(data):
-        if hasattr(data, "toArrow"):
-            return data.toArrow()
-        data = data.toPandas()
+        from batchtrainingbooster.data.spark_errors import spark_failures
+
+        with spark_failures("scoring"):
+            if hasattr(data, "toArrow"):
+                return data.toArrow()
+            data = data.toPandas()
     if is_pandas(data):
-        arrays = [pa.array(data.iloc[:, i], from_pandas=True) for i in range(data.shape[1])]
-        return pa.table(arrays, names=[str(name) for name in data.columns])
+        names = [str(name) for name in data.columns]
+        arrays = [_pandas_column(data.iloc[:, i], name) for i, name in enumerate(names)]
+        return pa.table(arrays, names=names)
     msg = (
         f"got {type(data).__module__}.{type(data).__name__}; "
         "need a pandas DataFrame, a pyarrow Table or a Spark DataFrame"
     )
     raise DataError(msg)
+
+
+def _pandas_column(column: Any, name: str) -> pa.Array:
+    try:
+        return pa.array(column, from_pandas=True)
+    except (pa.ArrowException, OverflowError) as error:
+        msg = f"{name!r} holds values of several types, or of one that cannot be read: {error}"
+        raise DataError(msg) from error
+
+
+def refuse_missing_or_ambiguous(names: Sequence[str], available: Sequence[str], where: str) -> None:
+    """Refuse data without one of these columns, or with two of one name.
+
+    Raises
+    ------
+    ColumnNotFoundError, DataError
+        Naming the column.
+    """
+    count = Counter(available)
+    missing = [name for name in names if not count[name]]
+    if missing:
+        raise ColumnNotFoundError.of(missing, available, where)
+    twice = [name for name in names if count[name] > 1]
+    if twice:
+        msg = f"{where}: {count[twice[0]]} columns are called {twice[0]!r}; drop or rename"
+        raise DataError(msg)
 
 
 def feature_matrix(schema: TableSchema, data: Any) -> np.ndarray:
@@ -64,15 +96,12 @@ def feature_matrix(schema: TableSchema, data: Any) -> np.ndarray:
     """
     names = [feature.name for feature in schema.features]
     if is_pandas(data):
-        # Other columns may hold what Arrow cannot.
         available = [str(name) for name in data.columns]
-        data = data[[name for name in names if name in data.columns]]
+        refuse_missing_or_ambiguous(names, available, "predict")
+        # By position, as names need not be texts; other columns may hold what Arrow cannot.
+        data = data.iloc[:, [available.index(name) for name in names]]
     table = to_arrow(data)
-    if not is_pandas(data):
-        available = table.column_names
-    missing = [name for name in names if name not in table.column_names]
-    if missing:
-        raise ColumnNotFoundError.of(missing, available, "predict")
+    refuse_missing_or_ambiguous(names, table.column_names, "predict")
     matrix = np.empty((table.num_rows, schema.n_columns), np.float32, order="F")
     columns = [table.column(name) for name in names]
     unseen = fill_matrix(matrix, slice(None), schema.features, columns)
