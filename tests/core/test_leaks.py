@@ -91,9 +91,5 @@ def test_warning_names_column_target_and_rows(caplog):
     assert record.levelname == "WARNING"
     assert "Feature 'leak.1' says what target 'y' is in each of 40 rows" in record.getMessage()
     caplog.clear()
-    warn_of_copies(features[:, :2], label, attrs_without_leak(schema))
+    warn_of_copies(features[:, :2], label, TableSchema(schema.features[:1], schema.target))
     assert caplog.text == ""
-
-
-def attrs_without_leak(schema):
-    return TableSchema(schema.features[:1], schema.target)

@@ -166,7 +166,7 @@ def changed(content, path, value):
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_named_errors_come_out_of_any_manifest(pristine, data):
     """Values are changed at random, with a checksum that fits, or bytes are."""
     manifest = (pristine[0] / "manifest.json").read_bytes()

@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 
 from batchtrainingbooster.backends.settings import Problem
+from batchtrainingbooster.core.fitting import Load
 from batchtrainingbooster.core.loop import RunPlan, run_visits
 from batchtrainingbooster.core.ports import Batch, BatchSource
 from batchtrainingbooster.core.preparation import plan_of
@@ -26,6 +27,7 @@ from batchtrainingbooster.core.schedules import Per, Schedule
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import read_manifest
+from batchtrainingbooster.data.placing import row_memory
 from batchtrainingbooster.data.reader import StagedSource
 from batchtrainingbooster.memory import peak_bytes, resident_bytes
 
@@ -154,7 +156,13 @@ def run(task: Task) -> Outcome:
     manifest = read_manifest(folder)
     weights = task.class_weights
     class_weights = None if weights is None else np.asarray(weights, np.float32)
-    source: BatchSource = StagedSource(folder, manifest, class_weights)
+    load = Load(
+        batch_rows=tuple(part.rows for part in manifest.batches),
+        validation_rows=manifest.validation.rows if manifest.validation else 0,
+        row=row_memory(manifest.schema, backend.BYTES_PER_OUTPUT),
+        external_memory=external,
+    )
+    source: BatchSource = StagedSource(folder, manifest, class_weights, load)
     larger_is_better = maximize(backend, settings, request.config)
     plan = plan_of(request, settings, source.num_batches, larger_is_better)
     rows = manifest.batches[0].rows

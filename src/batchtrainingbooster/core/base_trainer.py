@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from batchtrainingbooster.available_memory import available_bytes
 from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.fitting import refuse_run_that_does_not_fit
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.interruption import noticed_signals
 from batchtrainingbooster.core.loop import RunPlan, run_visits
@@ -24,7 +26,7 @@ from batchtrainingbooster.data.checkpoints import CheckpointFolder
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.lock import FolderLock
 from batchtrainingbooster.data.manifest import Manifest
-from batchtrainingbooster.data.placing import place_rows
+from batchtrainingbooster.data.placing import load_of, place_rows
 from batchtrainingbooster.data.reader import StagedSource
 from batchtrainingbooster.data.staging import stage, staged_identity
 from batchtrainingbooster.errors import CheckpointError, ConfigError, NotFittedError
@@ -150,6 +152,8 @@ class BaseTrainer:
         CheckpointError
             If there are checkpoints of another run, damaged ones, or none where there must be; if
             another run has the folder, or it is full.
+        NotEnoughMemoryError
+            If the batches would not fit into the memory that there is.
         BackendError
             If the booster fails.
         KeyboardInterrupt, SystemExit
@@ -162,6 +166,8 @@ class BaseTrainer:
             with timed("profiling"):
                 prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
             placement = place_rows(prepared.job)
+            load = load_of(prepared.job, placement)
+            refuse_run_that_does_not_fit(load, available_bytes())
             store = None
             if checkpoints is not None:
                 store = CheckpointFolder(
@@ -173,7 +179,7 @@ class BaseTrainer:
             with staging_folder(request.config, train_dataframe) as folder:
                 manifest = stage(prepared.job, placement, folder)
                 staged = time.perf_counter()
-                source = StagedSource(folder, manifest, prepared.class_weights)
+                source = StagedSource(folder, manifest, prepared.class_weights, load)
                 plan = prepared.plan(source.num_batches)
                 state = train(plan, source, prepared.booster, store)
             with timed("saving"):

@@ -43,7 +43,13 @@ class Feature:
     name: str
     kind: FeatureKind
     categories: tuple[Label, ...] = ()
-    width: int = 1
+    width: int = attrs.field(default=1)
+
+    @width.validator
+    def _check_width(self, attribute: attrs.Attribute[int], width: int) -> None:
+        if width < 1 or (width > 1 and self.kind is not FeatureKind.ARRAY):
+            msg = f"{attribute.name}: got {width}, and {self.kind} features fill one column"
+            raise ValueError(msg)
 
     @property
     def column_names(self) -> tuple[str, ...]:

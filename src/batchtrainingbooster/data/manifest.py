@@ -38,7 +38,7 @@ class Part:
         Sum of the row hashes modulo 2**64, in hexadecimal.
     """
 
-    files: tuple[StoredFile, ...]
+    files: tuple[StoredFile, ...] = attrs.field(validator=attrs.validators.min_len(1))
     strata: tuple[int, ...]
     checksum: str
 
@@ -81,7 +81,7 @@ class Manifest:
     grouped: bool = False
     source_rows: int
     source_checksum: str
-    batches: tuple[Part, ...]
+    batches: tuple[Part, ...] = attrs.field(validator=attrs.validators.min_len(1))
     validation: Part | None
     versions: dict[str, str]
 

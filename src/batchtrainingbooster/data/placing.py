@@ -16,8 +16,9 @@ from batchtrainingbooster.core.batching import (
     num_batches_for,
     plan_strata,
 )
+from batchtrainingbooster.core.fitting import Load
 from batchtrainingbooster.core.grouping import assign_buckets
-from batchtrainingbooster.core.table import TargetKind
+from batchtrainingbooster.core.table import TableSchema, TargetKind
 from batchtrainingbooster.data.writing import Placement, StagingJob
 from batchtrainingbooster.errors import ConfigError
 
@@ -56,16 +57,30 @@ def place_rows(job: StagingJob) -> Placement:
             "model is worse than one of all rows. Take fewer batches if memory allows (all rows "
             "take about %.2g GB), or strategy='external_memory'; `batchtrainingbooster compare` "
             "measures it", f"{per_batch:,}", f"{FEW_ROWS:,}",
-            (OVERHEAD_BYTES + sum(training) * row_memory(job).bytes) / 1e9,
+            (OVERHEAD_BYTES + sum(training) * _row_memory(job).bytes) / 1e9,
         )  # fmt: skip
     return placement
 
 
-def row_memory(job: StagingJob) -> RowMemory:
+def row_memory(schema: TableSchema, bytes_per_output: int) -> RowMemory:
     """What a row takes in training."""
-    target = job.schema.target
+    target = schema.target
     outputs = len(target.classes) if target.kind is TargetKind.MULTICLASS else 1
-    return RowMemory(job.schema.n_columns, outputs, job.bytes_per_output)
+    return RowMemory(schema.n_columns, outputs, bytes_per_output)
+
+
+def load_of(job: StagingJob, placement: Placement) -> Load:
+    """What a run over these batches loads."""
+    return Load(
+        batch_rows=tuple(map(sum, placement.batches)),
+        validation_rows=job.valid_profile.rows if job.valid_profile else sum(placement.held_out),
+        row=_row_memory(job),
+        external_memory=job.config.strategy == "external_memory",
+    )
+
+
+def _row_memory(job: StagingJob) -> RowMemory:
+    return row_memory(job.schema, job.bytes_per_output)
 
 
 def placement_of(
@@ -104,7 +119,7 @@ def _default_num_batches(job: StagingJob, whole: Placement, held_out: float | No
         num_batches = min(DEFAULT_NUM_BATCHES, n_parts)
         logger.info("Batches: %d, as neither num_batches nor memory_budget is given", num_batches)
         return num_batches
-    row, external_memory = row_memory(job), job.config.strategy == "external_memory"
+    row, external_memory = _row_memory(job), job.config.strategy == "external_memory"
     count = partial(num_batches_for, row=row, external_memory=external_memory)
     valid_rows = job.valid_profile.rows if job.valid_profile else sum(whole.held_out)
     num_batches, words = count(budget, training_rows, valid_rows)

@@ -12,7 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchtrainingbooster.available_memory import available_bytes
 from batchtrainingbooster.core.batching import reference_rows
+from batchtrainingbooster.core.fitting import (
+    Load,
+    refuse_batch_that_does_not_fit,
+    refuse_run_that_does_not_fit,
+)
 from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.encode import fill_matrix, log_unseen
@@ -35,14 +41,22 @@ class StagedSource:
     manifest : Manifest
     class_weights : ndarray of shape (n_classes,), float32, optional
         None weighs every class 1.
+    load : Load, optional
+        What the run takes, so that a batch that would not fit into memory is refused; None reads
+        whatever it is.
     """
 
     def __init__(
-        self, folder: Folder, manifest: Manifest, class_weights: np.ndarray | None = None
+        self,
+        folder: Folder,
+        manifest: Manifest,
+        class_weights: np.ndarray | None = None,
+        load: Load | None = None,
     ) -> None:
         self._folder = folder
         self._manifest = manifest
         self._class_weights = class_weights
+        self._load_of_run = load
 
     @property
     def num_batches(self) -> int:
@@ -61,7 +75,13 @@ class StagedSource:
         ------
         StagingError
             If its files are not what was written.
+        NotEnoughMemoryError
+            If it would not fit; nothing is read then.
         """
+        if self._load_of_run is not None:
+            # That of the batch before, which the booster has freed.
+            return_freed_memory()
+            refuse_batch_that_does_not_fit(self._load_of_run, number, available_bytes())
         return self._read(self._manifest.batches[number], f"batch {number + 1}")
 
     def validation(self) -> Batch | None:
@@ -74,7 +94,15 @@ class StagedSource:
 
         The first files of each batch are a random sample of it. The only batch is its own
         reference.
+
+        Raises
+        ------
+        NotEnoughMemoryError
+            If the run would not fit; nothing is read then.
         """
+        if self._load_of_run is not None:
+            return_freed_memory()
+            refuse_run_that_does_not_fit(self._load_of_run, available_bytes())
         batches = self._manifest.batches
         if len(batches) == 1:
             return self.batch(0)
@@ -155,11 +183,10 @@ class StagedSource:
         hashes = []
         for file in files:
             with self._opened(file) as parquet:
-                hashes.append(parquet.read(names))
-        ends = np.cumsum([own.num_rows for own in hashes])
-        every, *queries = (
-            np.concatenate([own[name].to_numpy() for own in hashes]) for name in names
-        )
+                own = parquet.read(names)
+                hashes.append([own[name].to_numpy() for name in names])
+        ends = np.cumsum([len(own[0]) for own in hashes])
+        every, *queries = map(np.concatenate, zip(*hashes, strict=True))
         del hashes
         if len(every) != n_rows:
             msg = (
@@ -198,7 +225,8 @@ class StagedSource:
         try:
             with self._stream(file, is_verified=is_verified) as stream:
                 yield pq.ParquetFile(stream, read_dictionary=categorical, pre_buffer=is_far)
-        except (OSError, pa.ArrowException) as error:
+        # A KeyError is a column that the manifest has and the file has not.
+        except (OSError, pa.ArrowException, KeyError) as error:
             raise StagingError(unreadable(self._folder, file, error)) from error
 
     def _stream(self, file: StoredFile, *, is_verified: bool) -> Any:

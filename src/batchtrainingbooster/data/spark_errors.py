@@ -23,7 +23,7 @@ except ImportError:  # a client of Spark Connect has none
     pass
 else:
     _FAILURES = (*_FAILURES, Py4JError)
-_NOTHING_SAID = (*_FAILURES, AssertionError)
+_NOTHING_SAID: tuple[type[Exception], ...] = (*_FAILURES, AssertionError)
 
 _FULL = "No space left on device"
 # As a model that scores rows on an executor says it.
