@@ -20,7 +20,7 @@ from batchtrainingbooster.data.staging import stage
 from batchtrainingbooster.errors import ConfigError, DataError, StagingError
 
 FEW = settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -102,7 +102,7 @@ def test_a_table_is_staged_whole_or_refused_by_name(spark, tmp_path_factory):
     outcomes = Counter()
 
     @given(table=tables(), num_batches=st.integers(1, 3))
-    @settings(FEW, max_examples=14)
+    @settings(FEW, max_examples=8)
     def check(table, num_batches):
         schema, rows = table
         frame = spark.createDataFrame(rows, schema).repartition(2)

@@ -168,3 +168,10 @@ def test_of_many_that_start_at_once_one_gets_it(tmp_path):
     said = [child.communicate()[0].strip() for child in children]
     assert said.count("mine") == 1, said
     assert sum("is in use by process" in line for line in said) == 3
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    folder = Folder(str(tmp_path / "file" / "run"))
+    with pytest.raises(CheckpointError, match=r"/file/run cannot be written to: .*Not a directory"):
+        lock_of(folder).__enter__()

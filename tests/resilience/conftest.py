@@ -51,7 +51,7 @@ def run(rows, tmp_path):
                 text=True,
             )
 
-    yield start
+    return start
 
 
 def outcome_of(folder):

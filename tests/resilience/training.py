@@ -3,7 +3,9 @@
 ``python training.py SPEC``: SPEC is a JSON file with ``source`` (a Parquet folder), ``booster``,
 ``configs`` (the three of ``fit``), ``outcome`` (where model and history are put), and, as needed:
 ``spark`` (settings), ``dies_in_write`` (the process kills itself in the middle of that write of a
-file of ours, counted from 0), ``seconds_a_round`` (rounds are made to last that long).
+file of ours, counted from 0), ``seconds_a_round`` (rounds are made to last that long), ``unruly``
+(what happens once to a task that reads the source while batches are written: ``killed``, ``fails``
+or ``slow``).
 """
 
 import json
@@ -49,6 +51,32 @@ def slow_down(seconds):
     loop.Row = slow
 
 
+def unruly(frame, what, place):
+    """The same rows; the first task that comes to its second part while staging has bad luck."""
+    staging, marker = place / "run" / "staged" / "UNFINISHED", place / "had bad luck"
+
+    def pass_on(batches):
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        if staging.exists() and context.attemptNumber():
+            (place / "was run again").touch()
+        for i, batch in enumerate(batches):
+            yield batch
+            if i == 0 and staging.exists():
+                try:
+                    marker.touch(exist_ok=False)
+                except FileExistsError:
+                    continue
+                if what == "killed":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                elif what == "fails":
+                    raise RuntimeError("out of luck")
+                time.sleep(8)
+
+    return frame.mapInArrow(pass_on, frame.schema)
+
+
 def main(spec):
     if "dies_in_write" in spec:
         die_in_write(spec["dies_in_write"])
@@ -57,13 +85,14 @@ def main(spec):
     setup_logger()
     spark = start_session("training", {"spark.master": "local[2]", **spec.get("spark", {})})
     frame = spark.read.parquet(spec["source"])
+    if "unruly" in spec:
+        frame = unruly(frame, spec["unruly"], Path(spec["outcome"]).parent)
     print("fitting", flush=True)
     model = TRAINERS[spec["booster"]]().fit(frame, None, "y", *spec["configs"])
     outcome = Path(spec["outcome"])
-    outcome.with_suffix(".history").write_text(
-        json.dumps([(r.visit, r.batch, r.round, r.n_rounds, r.kept, r.learning_rate, r.train, r.valid)
-                    for r in model.history])
-    )  # fmt: skip
+    fields = ("visit", "batch", "round", "n_rounds", "kept", "learning_rate", "train", "valid")
+    rows = [[getattr(row, field) for field in fields] for row in model.history]
+    outcome.with_suffix(".history").write_text(json.dumps(rows))
     outcome.write_bytes(model.native)
     # Spark's own end takes seconds, and there is nothing left to lose.
     os._exit(0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -129,6 +131,15 @@ def demo(settings: dict[str, str], output: Path) -> None:
 def main() -> None:
     """Run the command line; errors are one line, and their exit code is 1."""
     debug = "--debug" in sys.argv
+    told_to_end: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        # Raised, so that locks are given back, and temporary folders go.
+        told_to_end.append(128 + number)
+        click.echo("terminated", err=True)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -136,8 +147,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:  # noqa: BLE001 - Spark's own errors, too, are one line here
+        if told_to_end:
+            # Where it is raised within a call to Java, another error may come of it.
+            sys.exit(told_to_end[0])
         _fail(error, debug=debug)
     sys.exit(code or 0)
 

@@ -93,6 +93,15 @@ class FolderLock:
 
     def __enter__(self) -> Self:
         """Take it."""
+        try:
+            self._take()
+        except (OSError, pa.ArrowException) as error:
+            msg = f"{self._folder} cannot be written to: {error}; name another {self._key}"
+            raise self._error(msg) from error
+        self._beating.start()
+        return self
+
+    def _take(self) -> None:
         found, is_alone = self._read(), False
         if found is None:
             try:
@@ -105,8 +114,6 @@ class FolderLock:
         if not is_alone:
             time.sleep(_SETTLING_SECONDS)
             self.confirm()
-        self._beating.start()
-        return self
 
     def __exit__(
         self,

@@ -18,6 +18,8 @@ import time
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
+
 from batchtrainingbooster.core.batching import HELD_OUT
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.identity import differences, in_words
@@ -94,12 +96,16 @@ def stage(job: StagingJob, placement: Placement, folder: Folder) -> Manifest:
         is not what was planned.
     """
     identity = staged_identity(job, placement)
-    manifest = _written_already(folder, identity)
-    if manifest is not None:
-        return manifest
-    with FolderLock(folder, "staging_dir", StagingError):
-        # Another process may have come to its end meanwhile.
-        return _written_already(folder, identity) or _stage(job, placement, folder, identity)
+    try:
+        manifest = _written_already(folder, identity)
+        if manifest is not None:
+            return manifest
+        with FolderLock(folder, "staging_dir", StagingError):
+            # Another process may have come to its end meanwhile.
+            return _written_already(folder, identity) or _stage(job, placement, folder, identity)
+    except (OSError, pa.ArrowException) as error:
+        msg = f"staging to {folder} failed: {error}; once that is mended, the same call goes on"
+        raise StagingError(msg) from error
 
 
 def _stage(
