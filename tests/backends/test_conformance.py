@@ -505,7 +505,7 @@ def test_damaged_model_is_refused(name):
 
 
 def visits_of(name, config, the_problem, validation, interrupted_after=None, least_rounds=0):
-    """Four visits with a cut; with ``interrupted_after``, in two backends, by way of a checkpoint."""
+    """Four visits with a cut; where one was interrupted, in two backends."""
     kind = the_problem.kind
     backend = started(name, config, the_problem, validation=validation)
     found = []

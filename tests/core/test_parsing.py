@@ -78,6 +78,9 @@ def test_defaults_are_those_that_the_documentation_names():
         "validation_fraction": None,
         "allow_precision_loss": False,
         "staging_dir": None,
+        "checkpoint_dir": None,
+        "checkpoint_every": 1,
+        "resume": "auto",
         "run_dir": None,
         "init_model": None,
         "show_learning_curve": False,
@@ -91,6 +94,7 @@ BOUNDS = {
     "num_epochs": ([1, 10**6], [0]),
     "seed": ([0, 2**40], [-1]),
     "max_patience": ([1], [0]),
+    "checkpoint_every": ([1, 10**6], [0]),
     "min_delta": ([0, 0.0, 10], [-1e-9, math.nan, math.inf]),
     "validation_fraction": ([1e-9, 1 - 1e-9, None], [0, 1, 0.0, 1.0, 2, -0.1, math.nan]),
     "feature_columns": ([["a"], ("a", "b"), None], [[], (), ["a", "b", "a"]]),
@@ -115,12 +119,23 @@ def test_values_at_the_bounds_are_taken_and_those_outside_refused(key):
 
 # types -> fields, and values of other types
 WRONG_TYPES = {
-    ("num_batches", "num_epochs", "seed", "max_patience"): ["3", 3.0, True, [3], {}],
+    ("num_batches", "num_epochs", "seed", "max_patience", "checkpoint_every"): [
+        "3",
+        3.0,
+        True,
+        [3],
+        {},
+    ],
     ("min_delta", "validation_fraction"): ["0.1", True, [0.1]],
     ("maximize", "allow_precision_loss", "show_learning_curve"): [0, 1, "yes", 1.0],
-    ("weight_column", "group_column", "staging_dir", "run_dir"): [1, True, b"x", ["x"]],
+    ("weight_column", "group_column", "staging_dir", "checkpoint_dir", "run_dir"): [
+        1,
+        True,
+        b"x",
+        ["x"],
+    ],
     ("feature_columns", "categorical_columns"): ["a", [1], {"a": 1}, {"a"}, [None]],
-    ("class_weight", "warm_restart", "categorical_encoding", "strategy"): [
+    ("class_weight", "warm_restart", "categorical_encoding", "strategy", "resume"): [
         True,
         1,
         "other",
@@ -136,6 +151,8 @@ WRONG_TYPES = {
         "warm_restart",
         "categorical_encoding",
         "strategy",
+        "resume",
+        "checkpoint_every",
         "allow_precision_loss",
     ): [None],
 }

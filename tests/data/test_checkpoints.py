@@ -8,13 +8,22 @@ from contextlib import suppress
 
 import attrs
 import pytest
+from hostile_json import hostile, hostile_value
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
 from torn import Died, TornFileSystem
 
 from batchtrainingbooster.core.history import History, Row
 from batchtrainingbooster.core.ports import Checkpoint
+from batchtrainingbooster.core.serialization import sealed
 from batchtrainingbooster.core.state import RunState
 from batchtrainingbooster.core.stopping import Best
-from batchtrainingbooster.data.checkpoints import CheckpointFolder, complete_checkpoints
+from batchtrainingbooster.data.checkpoints import (
+    FORMAT_VERSION,
+    CheckpointFolder,
+    complete_checkpoints,
+)
+from batchtrainingbooster.data.files import written
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.lock import FolderLock
 from batchtrainingbooster.errors import CheckpointError, FingerprintMismatchError
@@ -244,3 +253,31 @@ def test_nothing_but_bytes_of_the_booster_and_json_is_kept(opened, tmp_path):
     assert sorted(kept) == ["COMPLETE", "checkpoint.json", "model.ubj", "state.json"]
     for name in ("checkpoint.json", "state.json"):
         assert json.loads(kept[name].read_text())
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_only_named_errors_come_out_of_any_checkpoint(tmp_path_factory, data):
+    """Description or state are changed at random, with checksums that fit, or bytes are."""
+    folder = Folder(str(tmp_path_factory.mktemp("fuzzed")))
+    with FolderLock(folder, "checkpoint_dir", CheckpointError) as lock:
+        CheckpointFolder(folder, lock, IDENTITY, ENVIRONMENT, "auto").save(checkpoint(2))
+        name = "checkpoint-000001/checkpoint.json"
+        description = bytes(folder.read(name))
+        if data.draw(st.booleans(), "state"):
+            state = json.loads(bytes(folder.read("checkpoint-000001/state.json")))
+            state = json.dumps(hostile_value(data, state)).encode()
+            written_now = written(folder, "checkpoint-000001/state.json", state)
+            content = json.loads(description)["content"]
+            for file in content["files"]:
+                if file["name"] == written_now.name:
+                    file.update(size=written_now.size, sha256=written_now.sha256)
+            folder.write(name, sealed(content, FORMAT_VERSION))
+        else:
+            folder.write(name, hostile(data, description, FORMAT_VERSION))
+        try:
+            store = CheckpointFolder(folder, lock, IDENTITY, ENVIRONMENT, "auto")
+        except CheckpointError:
+            event("refused")
+        else:
+            assert isinstance(store.load().state, RunState)

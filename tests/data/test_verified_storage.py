@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hostile_json import hostile
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from test_staging import frame_of, stage_to
@@ -137,47 +138,11 @@ def test_path_that_leads_out_of_the_folder_is_refused(staged, name):
         read_manifest(Folder(str(staged)))
 
 
-JSON = st.recursive(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9),
-        st.sampled_from(["numeric", "../x", "multiclass", "9" * 5000, "\ud800", "nan"]),
-    ),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=6,
-)  # fmt: skip
-
-
-def places(content, path=()):
-    """Paths to all values of a JSON document."""
-    yield path
-    if isinstance(content, list):
-        content = dict(enumerate(content))
-    for key, value in content.items() if isinstance(content, dict) else ():
-        yield from places(value, (*path, key))
-
-
-def changed(content, path, value):
-    if not path:
-        return value
-    inner = changed(content[path[0]], path[1:], value)
-    if isinstance(content, dict):
-        return {**content, path[0]: inner}
-    return [*content[: path[0]], inner, *content[path[0] + 1 :]]
-
-
 @given(data=st.data())
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_named_errors_come_out_of_any_manifest(pristine, data):
     """Values are changed at random, with a checksum that fits, or bytes are."""
-    manifest = (pristine[0] / "manifest.json").read_bytes()
-    if data.draw(st.booleans(), "sealed"):
-        content = json.loads(manifest)["content"]
-        place = data.draw(st.sampled_from(list(places(content))), "place")
-        content = changed(content, place, data.draw(JSON, "value"))
-        manifest = sealed(content, FORMAT_VERSION)
-    else:
-        at = data.draw(st.integers(0, len(manifest)), "at")
-        manifest = manifest[:at] + data.draw(st.binary(max_size=9)) + manifest[at + 3 :]
+    manifest = hostile(data, (pristine[0] / "manifest.json").read_bytes(), FORMAT_VERSION)
     file = pristine[0] / "fuzzed" / "manifest.json"
     file.parent.mkdir(exist_ok=True)
     for part in pristine[0].glob("data-*"):

@@ -203,7 +203,8 @@ REFUSED = {
         {"valid": lambda f: f.withColumn("a", F.udf(lambda a: {}[a], "double")("a"))}, DataError,
         "profiling valid_dataframe: Spark failed: KeyError: 0.0"),
     "query that raises": (lambda f: f.withColumn("a", F.expr("raise_error('not today')")
-        .cast("double")), {}, DataError, "profiling train_dataframe: Spark failed: .*not today"),
+        .cast("double")), {}, BatchTrainingError,
+        "profiling train_dataframe: Spark failed: .*not today"),
 }  # fmt: skip
 
 

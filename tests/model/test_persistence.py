@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost as xgb
+from hostile_json import hostile
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
 
 from batchtrainingbooster import BoostedModel
 from batchtrainingbooster.core.history import History, Row
@@ -13,6 +16,7 @@ from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, T
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import BatchTrainingError, ModelFormatError
 from batchtrainingbooster.model.boosted_model import ModelInfo
+from batchtrainingbooster.model.persistence import FORMAT_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +146,16 @@ def flip(file):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_only_named_errors_come_out_of_any_metadata(model, tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("fuzzed") / "m"
+    model.save(folder)
+    file = folder / "metadata.json"
+    file.write_bytes(hostile(data, file.read_bytes(), FORMAT_VERSION))
+    try:
+        BoostedModel.load(folder)
+    except BatchTrainingError:
+        event("refused")

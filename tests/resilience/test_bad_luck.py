@@ -91,7 +91,7 @@ def cluster(spark, tmp_path):
 
 @pytest.mark.slow
 def test_task_that_is_run_twice_on_two_hosts_doubles_no_row(run, tmp_path, expected, cluster):
-    # Executors that Spark starts itself cannot read a place that was made for this user alone.
+    # A cluster wants it named, beside checkpoints on what may be this machine's own disk.
     changes = {"staging_dir": str(tmp_path / "run" / "staged")}
     settings = {**SMALL_PARTS, **SPECULATION, "spark.master": cluster}
     process = run(configs(tmp_path, **changes), unruly="slow", spark=settings)

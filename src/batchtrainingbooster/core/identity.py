@@ -16,17 +16,15 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
     Parameters
     ----------
-    then : mapping
-        As read from JSON.
-    now : mapping
-        As JSON would hold it; tuples count as lists.
+    then, now : mapping
+        As JSON holds them; tuples count as lists.
 
     Examples
     --------
     >>> differences({"a": {"depth": 3}, "b": [1]}, {"a": {"depth": 4}, "b": (1,)})
     ['a.depth: 3 then, 4 now']
     """
-    return list(_differences(then, json.loads(json.dumps(now)), ""))
+    return list(_differences(*(json.loads(json.dumps(each)) for each in (then, now)), ""))
 
 
 def in_words(differing: Sequence[str]) -> str:

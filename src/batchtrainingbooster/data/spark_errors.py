@@ -39,7 +39,7 @@ _ROWS_AT_FAULT = re.compile(
     r"|\.Spark(Arithmetic|ArrayIndexOutOfBounds|DateTime|NumberFormat)Exception\b"
 )
 _FILES_CHANGED = re.compile(
-    r"FILE_NOT_EXIST|FileNotFoundException|FAILED_READ_FILE|is not a Parquet file", re.IGNORECASE
+    "FILE_NOT_EXIST|FileNotFoundException|FAILED_READ_FILE|is not a Parquet file|ParquetFileReader"
 )
 
 
@@ -89,15 +89,15 @@ def translated(text: str, doing: str) -> BatchTrainingError:
             f"{message}; the DataFrame cannot be computed: mend its plan or the rows that it fails "
             "on"
         )
-    if _FILES_CHANGED.search(text):
-        return StagingError(
-            f"{message}; files that the DataFrame reads are gone, or are not what they were: make "
-            "the DataFrame anew from a source that stays as it is"
-        )
     if "OutOfMemoryError" in text:
         return StagingError(
             f"{message}; give Spark more memory (spark.driver.memory, spark.executor.memory), or "
             "fewer columns or categories"
+        )
+    if _FILES_CHANGED.search(text):
+        return StagingError(
+            f"{message}; files that the DataFrame reads are gone, or are not what they were: make "
+            "the DataFrame anew from a source that stays as it is"
         )
     return StagingError(f"{message}; Spark's own error, with its trace, is the cause of this one")
 
