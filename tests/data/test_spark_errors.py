@@ -108,3 +108,12 @@ def test_other_errors_pass():
         with pytest.raises(type(error)) as caught, spark_failures("counting"):
             raise error
         assert caught.value is error
+
+
+def test_secrets_in_what_spark_says_are_shown_nowhere():
+    text = "cannot list s3a://AKIA:hidden@bucket/rows"
+    with pytest.raises(StagingError) as caught, spark_failures("writing s3a://AKIA:hidden@b/c"):
+        raise PySparkRuntimeError(text)
+    assert str(caught.value).count("***@b") == 2
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__

@@ -24,7 +24,11 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     >>> differences({"a": {"depth": 3}, "b": [1]}, {"a": {"depth": 4}, "b": (1,)})
     ['a.depth: 3 then, 4 now']
     """
-    return list(_differences(*(json.loads(json.dumps(each)) for each in (then, now)), ""))
+    return list(_differences(_plain(then), _plain(now), ""))
+
+
+def _plain(identity: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(identity))
 
 
 def in_words(differing: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from batchtrainingbooster.core.fitting import (
     refuse_batch_that_does_not_fit,
     refuse_run_that_does_not_fit,
 )
+from batchtrainingbooster.core.leaks import warn_of_copies
 from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.encode import fill_matrix, log_unseen
@@ -104,8 +105,11 @@ class StagedSource:
             return_freed_memory()
             refuse_run_that_does_not_fit(self._load_of_run, available_bytes())
         batches = self._manifest.batches
-        if len(batches) == 1:
-            return self.batch(0)
+        sample = self.batch(0) if len(batches) == 1 else self._sample_of(batches)
+        warn_of_copies(sample.features, sample.label, self._manifest.schema)
+        return sample
+
+    def _sample_of(self, batches: Sequence[Part]) -> Batch:
         rows = reference_rows(self._manifest.schema.n_columns, [part.rows for part in batches])
         share = -(-rows // len(batches))
         sample = [self._sample(part, share) for part in batches]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
 
+from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.errors import BatchTrainingError, DataError, StagingError
 
 # The last is what a JVM that has died leaves of every call.
@@ -63,7 +64,10 @@ def spark_failures(doing: str) -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        raise translated(_text(error), doing) from error
+        text = _text(error)
+        shown = without_secrets(text)
+        # Spark's own words may hold what must not be shown.
+        raise translated(shown, without_secrets(doing)) from (error if shown == text else None)
 
 
 def translated(text: str, doing: str) -> BatchTrainingError:

@@ -222,13 +222,12 @@ def _compare(
     rows = sum(part.rows for part in parts.values())
     total = sum(int(part.checksum, 16) for part in parts.values()) % 2**64
     if rows != found.rows or total != found.checksum:
+        what = "other contents" if rows == found.rows else "a target as it was counted"
         msg = (
-            f"{where}: {found.rows:,} rows were counted, and {rows:,} rows with other contents were"
+            f"{where}: {found.rows:,} rows were counted, and {rows:,} rows with {what} were"
             " written: the DataFrame gives other rows each time it is evaluated. Write it to "
             "storage first, or make its plan deterministic"
         )
-        if rows != found.rows:
-            msg = msg.replace(" with other contents", "")
         raise StagingError(msg)
     written = {name: part.strata for name, part in parts.items()}
     if written != {name: strata for name, strata in wanted.items() if sum(strata)}:
