@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,10 @@ import yaml
 from click.testing import CliRunner
 
 from batchtrainingbooster import BoostedModel
+from batchtrainingbooster.cli.describe import describe
 from batchtrainingbooster.cli.main import cli
 from batchtrainingbooster.cli.training_file import read_training_file
-from batchtrainingbooster.errors import ConfigError
+from batchtrainingbooster.errors import CheckpointError, ConfigError
 
 COMMAND = str(Path(sys.executable).parent / "batchtrainingbooster")
 
@@ -43,7 +45,10 @@ def folder(tmp_path_factory):
             "format": "csv", "path": "table.csv", "options": {"header": True, "inferSchema": True}
         },
         "config_model": {"n_estimators": 20, "max_depth": 3},
-        "config_training": {"num_batches": 2, "validation_fraction": 0.2, "staging_dir": "staged"},
+        "config_training": {
+            "num_batches": 2, "validation_fraction": 0.2, "staging_dir": "staged",
+            "checkpoint_dir": "run",
+        },
         "config_lr_scheduler": {"initial_lr": 0.3, "decay_rate": 0.9},
         "model_dir": "model",
         "spark": {"spark.master": "local[1]"},
@@ -143,6 +148,28 @@ def test_inspect_describes_a_staged_folder_without_spark(folder):
     assert sum(part["rows"] for part in found["batches"].values()) == 400
     assert list(found["batches"]) == ["batch 1", "batch 2", "validation"]
     assert "batch 1     rows 160" in inspected(folder / "staged")
+
+
+def test_inspect_verifies_models_and_checkpoints(folder, tmp_path):
+    content = json.loads((folder / "model" / "metadata.json").read_text())["content"]
+    model_bytes = sum(content[part]["size"] for part in ("native", "history"))
+    found = describe(str(folder / "model"), verify=True)
+    assert found["verified"] == f"2 files, {model_bytes:,} bytes: all as they were written"
+    checkpoints = describe(str(folder / "run"), verify=True)
+    assert checkpoints["kind"] == "checkpoints"
+    assert list(checkpoints["checkpoints"].values())[-1]["visits"] == 2
+    assert checkpoints["rows"] == 400
+    assert "verified" in checkpoints
+    text = inspected(folder / "run")
+    assert "checkpoint-000002  visits 2  bytes " in text
+    shutil.copytree(folder / "run", tmp_path / "run")
+    file = tmp_path / "run" / "checkpoint-000001" / "model.ubj"
+    file.write_bytes(file.read_bytes()[::-1])
+    with pytest.raises(CheckpointError, match=r"checkpoint-000001/model.ubj is damaged: its SHA"):
+        describe(str(tmp_path / "run"), verify=True)
+    done = run("inspect", tmp_path / "run", "--verify")
+    assert done.returncode == 1
+    assert "checkpoint-000001/model.ubj is damaged" in done.stderr
 
 
 def test_inspect_refuses_other_folders(tmp_path):

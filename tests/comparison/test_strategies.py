@@ -106,7 +106,7 @@ def test_an_arm_that_fails_is_said_to(frames, monkeypatch):
     )
     found = compare(XGBoostTrainer(), frames, test=False)
     for arm in found.arms:
-        assert "StagingError: file:///nowhere is no staged folder" in arm.outcome
+        assert "StagingError: /nowhere is no staged folder" in arm.outcome
     assert found.verdict == ""
 
 

@@ -1,10 +1,13 @@
 """What training takes is what was planned."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batchtrainingbooster import XGBoostTrainer
 from batchtrainingbooster.comparison.arms import EXTERNAL_MEMORY, INCREMENTAL
 from batchtrainingbooster.comparison.strategies import in_a_process, tasks_of
 from batchtrainingbooster.core.preparation import prepare
@@ -12,6 +15,7 @@ from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.staging import stage
+from batchtrainingbooster.errors import NotEnoughMemoryError
 
 COLUMNS, BUDGET = 28, 240 * 10**6
 METRICS = {"xgboost": "logloss", "catboost": "Logloss", "lightgbm": "binary_logloss"}
@@ -49,3 +53,31 @@ def test_training_stays_within_its_budget(spark, rows, tmp_path, booster):
         # With the batches on disk, the same holds.
         outcome = in_a_process(tasks[EXTERNAL_MEMORY])
         assert outcome.peak_bytes <= BUDGET
+
+
+@pytest.mark.slow
+def test_batches_that_would_not_fit_are_refused_before_anything_is_written(
+    spark, rows, tmp_path, monkeypatch
+):
+    frame = spark.read.parquet(rows)
+    available = 150 * 10**6
+    for module in ("core.base_trainer", "data.reader"):
+        monkeypatch.setattr(f"batchtrainingbooster.{module}.available_bytes", lambda: available)
+    config_training = {"num_batches": 1, "staging_dir": str(tmp_path / "s"), "class_weight": None}
+
+    def fit(**changes):
+        return XGBoostTrainer().fit(
+            frame, None, "y", {"n_estimators": 1}, {**config_training, **changes}
+        )
+
+    with pytest.raises(NotEnoughMemoryError, match=r"batch 1 of 1: .*would fit") as caught:
+        fit()
+    assert not (tmp_path / "s").exists()
+    enough = int(re.search(r"num_batches=(\d+) would fit", str(caught.value)).group(1))
+    assert fit(num_batches=enough).info.n_rounds == enough
+    # Memory may go while the run lasts: each batch is judged when its turn comes.
+    monkeypatch.setattr(
+        "batchtrainingbooster.data.reader.available_bytes", iter([available, 10**6]).__next__
+    )
+    with pytest.raises(NotEnoughMemoryError, match=rf"batch \d+ of {enough}: .* 0\.001 GB are av"):
+        fit(num_batches=enough)
