@@ -145,8 +145,11 @@ def main(
                 run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 results[name].append(json.loads(run.stdout.splitlines()[-1]))
                 click.echo(f"{name}: {results[name][-1]}", err=True)
-        manifest = json.loads(Path(folder, "staged", "manifest.json").read_text())
-    found = table(results, manifest["source_rows"], repeats)
+        from batchtrainingbooster.data.filesystem import Folder
+        from batchtrainingbooster.data.manifest import read_manifest
+
+        manifest = read_manifest(Folder(str(Path(folder, "staged"))))
+    found = table(results, manifest.source_rows, repeats)
     text = page.read_text() if page.exists() else f"{START}\n{END}\n"
     before, _, rest = text.partition(START)
     page.write_text(f"{before}{START}\n{found}\n{END}{rest.partition(END)[2]}")

@@ -74,6 +74,7 @@ def second_objective(y_true, margins):
         ({"max_depth": 3}, {"max_depth": 4}, "config_model.max_depth: 3 then, 4 now"),
         ({"max_depth": 3}, {}, "config_model.max_depth: 3 then, absent now"),
         ({"eta": 0.1}, {"learning_rate": 0.1}, None),
+        ({"max_depth": 3}, {"max_depth": np.int64(3)}, None),
         ({"eval_metric": ["auc", "logloss"]}, {"eval_metric": ["logloss", "auc"]}, "eval_metric"),
         ({"objective": first_objective}, {"objective": first_objective}, None),
         (
@@ -94,6 +95,8 @@ def test_schedule_counts():
         {"initial_lr": 0.1, "decay_rate": 0.8},
         lambda visit: 0.1,
     ]
+    spelled_out = {"kind": "exponential", "per": "visit", **schedules[0]}
+    assert differences(identity(schedule=schedules[0]), identity(schedule=spelled_out)) == []
     found = differences(identity(schedule=schedules[0]), identity(schedule=schedules[1]))
     assert found == ["config_lr_scheduler.decay_rate: 0.9 then, 0.8 now"]
     assert differences(identity(schedule=schedules[0]), identity(schedule=schedules[2]))
@@ -113,7 +116,8 @@ def test_differences_name_paths_and_both_values():
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("s3://AKIA:se/cr:et@bucket", "s3://AKIA:se/cr:et@bucket"),  # no URI: a slash is escaped
+        ("s3://AKIA:wJ/al/r@bucket/a", "s3://***@bucket/a"),
+        ("hdfs://name:8020/a/b", "hdfs://name:8020/a/b"),
         ("s3://AKIA:secret@bucket/a", "s3://***@bucket/a"),
         ("jdbc:x://me:p@ss@host/db?password=hidden&ssl=true", "jdbc:x://***@host/db?password=***&ssl=true"),
         ("abfs://container@account.net/a", "abfs://container@account.net/a"),

@@ -391,7 +391,7 @@ class IdleBackend(ToyBackend):
         super().__init__(script)
         self.idle_visits = idle_visits
 
-    def boost(self, dataset, learning_rates, after_round):
+    def boost(self, dataset, learning_rates, after_round, is_wanted=None):
         if self.calls.count("dataset") - 1 not in self.idle_visits:
             super().boost(dataset, learning_rates, after_round)
 

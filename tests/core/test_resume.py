@@ -45,7 +45,7 @@ class OfItsPlace(ToyBackend):
         super().__init__([], earlier_rounds, earlier_loss=values[0])
         self.values = values
 
-    def boost(self, dataset, learning_rates, after_round):
+    def boost(self, dataset, learning_rates, after_round, is_wanted=None):
         first = len(self.rounds) + sum(len(str(each)) for each in self.rounds)
         self.script = [self.values[(first + i) % len(self.values)] for i in range(10)]
         super().boost(dataset, learning_rates, after_round)
@@ -109,7 +109,7 @@ class Interrupting(ToyBackend):
         super().__init__(script)
         self.left, self.interruption = in_round, interruption
 
-    def boost(self, dataset, learning_rates, after_round):
+    def boost(self, dataset, learning_rates, after_round, is_wanted=None):
         def counted(metrics):
             self.left -= 1
             if self.left == 0:
@@ -135,9 +135,16 @@ def test_interrupted_run_finishes_its_round_and_keeps_every_finished_visit(in_ro
     finished = in_round // 3
     line = caplog.records[-1].getMessage()
     assert f"{finished} visits are kept in memory" in line
-    assert ("will be made anew" in line) == (in_round % 3 > 0)
     again = ToyBackend(script[3 * finished :])
     assert outcome(run_visits(the_plan, source, again, store), again) == expected
+
+
+def test_interruption_of_a_run_that_is_over_ends_it_too():
+    store, interruption = ToyStore(), Interruption()
+    run_visits(plan(), ToySource(2), ToyBackend([5.0, 4, 3, 3.5]), store)
+    interruption.signal = signal.SIGTERM
+    with pytest.raises(SystemExit):
+        run_visits(plan(), ToySource(2), ToyBackend([]), store, interruption)
 
 
 def test_interruption_before_a_round_trains_none():

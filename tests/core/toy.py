@@ -60,7 +60,7 @@ class ToyBackend:
         yield ToyDataset("all")
         self.calls.append("closed")
 
-    def boost(self, dataset, learning_rates, after_round):
+    def boost(self, dataset, learning_rates, after_round, is_wanted=None):
         self.calls.append("boost")
         self.most_batches = max(self.most_batches, len(self.batches))
         for rate in learning_rates:

@@ -281,3 +281,19 @@ def test_only_named_errors_come_out_of_any_checkpoint(tmp_path_factory, data):
             event("refused")
         else:
             assert isinstance(store.load().state, RunState)
+
+
+def test_storage_that_fails_for_a_moment_costs_no_run_that_has_written(opened, monkeypatch, caplog):
+    store = opened()
+    store.save(checkpoint(1))
+
+    def failing(self):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Folder, "folders", failing)
+    store.save(checkpoint(2))
+    assert "Older checkpoints stay for now" in caplog.text
+    with pytest.raises(CheckpointError, match=r"cannot be read: .*Input/output error"):
+        opened()
+    monkeypatch.undo()
+    assert same(opened().load(), checkpoint(2))

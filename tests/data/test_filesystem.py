@@ -2,6 +2,7 @@ import re
 import traceback
 
 import pytest
+from torn import TornFileSystem
 
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import read_manifest
@@ -85,3 +86,45 @@ def test_bad_manifest_is_refused(tmp_path, content, message):
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(StagingError, match=rf"manifest\.json {message}"):
         read_manifest(Folder(str(tmp_path)))
+
+
+class ForeignError(Exception):
+    """As libraries behind fsspec raise."""
+
+
+@pytest.mark.parametrize("kind", [ForeignError, OSError, FileNotFoundError])
+def test_what_other_libraries_raise_is_an_os_error_without_secrets(tmp_path, monkeypatch, kind):
+    folder = Folder(f"torn://{tmp_path}")
+
+    def fail(*args, **kwargs):
+        msg = "503 https://account/x?sig=hidden"
+        raise kind(msg)
+
+    for method in ("isfile", "exists", "open", "find", "info", "rm", "makedirs"):
+        monkeypatch.setattr(TornFileSystem, method, fail)
+    for call in (
+        lambda: folder.read("x"),
+        lambda: folder.write("x", b""),
+        folder.names,
+        lambda: folder.delete("x"),
+    ):
+        with pytest.raises(OSError, match=r"sig=\*\*\*") as caught:
+            call()
+        assert "hidden" not in str(caught.value)
+        assert caught.value.__suppress_context__, "a traceback would show it"
+
+
+def test_options_of_a_uri_stay_behind_its_path(tmp_path):
+    assert Folder(f"torn://{tmp_path}?a=b").within("c").uri == f"torn://{tmp_path}/c?a=b"
+
+
+@pytest.mark.parametrize(
+    ("other", "holds"), [("s", True), ("s/run", True), ("s2", False), ("", False)]
+)
+def test_folders_that_hold_one_another(tmp_path, other, holds):
+    assert Folder(str(tmp_path / "s")).holds(Folder(str(tmp_path / other))) == holds
+
+
+def test_home_of_nobody_is_refused():
+    with pytest.raises(ConfigError, match="no folder '~nobody-of-that-name/x'"):
+        Folder("~nobody-of-that-name/x")

@@ -167,11 +167,68 @@ def test_of_many_that_start_at_once_one_gets_it(tmp_path):
         child.stdin.flush()
     said = [child.communicate()[0].strip() for child in children]
     assert said.count("mine") == 1, said
-    assert sum("is in use by process" in line for line in said) == 3
+    assert sum("is in use by " in line for line in said) == 3
 
 
 def test_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     folder = Folder(str(tmp_path / "file" / "run"))
-    with pytest.raises(CheckpointError, match=r"/file/run cannot be written to: .*Not a directory"):
+    with pytest.raises(CheckpointError, match=r"/file/run cannot be locked: .*Not a directory"):
         lock_of(folder).__enter__()
+
+
+def test_lock_survives_a_disk_that_was_full_for_a_while(folder, tmp_path, monkeypatch):
+    with lock_of(folder) as lock:
+        # As a write that found no room leaves it.
+        (tmp_path / "lock.json").write_text("")
+        lock.confirm()
+        time.sleep(0.4)
+        assert owner_in(tmp_path)["pid"] == os.getpid()
+    assert not (tmp_path / "lock.json").exists()
+
+
+@pytest.mark.parametrize("failing", [KeyboardInterrupt, OSError("no")])
+def test_lock_that_is_not_entered_is_given_back(folder, tmp_path, monkeypatch, failing):
+    (tmp_path / "lock.json").write_text(json.dumps(owner(started="1")))
+    sleep = time.sleep
+
+    def interrupted(seconds):
+        if seconds == locks._SETTLING_SECONDS:
+            raise failing
+        sleep(seconds)
+
+    monkeypatch.setattr(locks.time, "sleep", interrupted)
+    with pytest.raises((KeyboardInterrupt, CheckpointError)):
+        lock_of(folder).__enter__()
+    assert not (tmp_path / "lock.json").exists()
+    monkeypatch.undo()
+    with lock_of(folder):
+        pass
+
+
+def test_hidden_process_of_another_user_lives(folder, tmp_path, monkeypatch):
+    def kill(pid, number):
+        raise PermissionError
+
+    monkeypatch.setattr(locks, "_started", lambda pid: "7" if pid == os.getpid() else None)
+    monkeypatch.setattr(locks.os, "kill", kill)
+    (tmp_path / "lock.json").write_text(json.dumps(owner(pid=1, started="7")))
+    with pytest.raises(CheckpointError, match="in use by process 1 on"), lock_of(folder):
+        pytest.fail("taken from the living")
+
+
+def test_where_no_start_is_known_the_lock_is_watched(folder, tmp_path):
+    (tmp_path / "lock.json").write_text(json.dumps(owner(started="")))
+    start = time.monotonic()
+    with lock_of(folder):
+        assert time.monotonic() - start >= locks.DEAD_AFTER_SECONDS
+
+
+def test_failure_to_give_back_does_not_hide_the_outcome(folder, tmp_path, caplog, monkeypatch):
+    def broken(self, name):
+        raise OSError(5, "Input/output error")
+
+    lock = lock_of(folder).__enter__()
+    monkeypatch.setattr(Folder, "delete", broken)
+    lock.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+    assert "lock.json cannot be deleted" in caplog.text

@@ -17,6 +17,7 @@ from batchtrainingbooster.core.batching import deal, lay, plan_strata, reference
 from batchtrainingbooster.core.cells import N_CELLS, UNDECIDED, cells_of, plan_cells
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.table import TargetKind
+from batchtrainingbooster.data import staging
 from batchtrainingbooster.data.assign import num_partitions, rank_shifts
 from batchtrainingbooster.data.bins import cell_of
 from batchtrainingbooster.data.columns import choose_columns
@@ -26,7 +27,7 @@ from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.profile import profile
 from batchtrainingbooster.data.reader import StagedSource
 from batchtrainingbooster.data.source import Source
-from batchtrainingbooster.data.staging import schema_of, stage
+from batchtrainingbooster.data.staging import schema_of, stage, unstage
 from batchtrainingbooster.data.writing import StagingJob
 from batchtrainingbooster.errors import StagingError
 
@@ -538,6 +539,55 @@ def test_unfinished_staging_is_not_taken_for_whole(spark, tmp_path):
         "manifest.json", again.data_folder,
     }  # fmt: skip
     assert again.data_folder != manifest.data_folder
+
+
+def test_batches_of_others_go_where_they_may(spark, tmp_path):
+    frame, folder = frame_of(spark, 60), Folder(str(tmp_path / "s"))
+    stage_to(tmp_path / "s", frame, num_batches=2)
+    job = job_of(frame, num_batches=3)
+    manifest = stage(job, place_rows(job), folder, replace=True)
+    assert len(manifest.batches) == 3
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {
+        "manifest.json", manifest.data_folder,
+    }  # fmt: skip
+
+
+def test_batches_that_were_deleted_by_half_are_staged_anew(spark, tmp_path, monkeypatch):
+    frame, folder = frame_of(spark, 60), Folder(str(tmp_path / "s"))
+    _, manifest = stage_to(tmp_path / "s", frame, num_batches=2)
+
+    def killed(self, name):
+        (tmp_path / "s" / manifest.files[0].name).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Folder, "delete_folder", killed)
+    with pytest.raises(KeyboardInterrupt):
+        unstage(folder)
+    monkeypatch.undo()
+    _, again = stage_to(tmp_path / "s", frame, num_batches=2)
+    assert again.batches[0].checksum == manifest.batches[0].checksum
+    unstage(folder)
+    assert not (tmp_path / "s").exists()
+    unstage(folder)
+
+
+def test_who_was_taken_for_dead_while_staging_leaves_the_folder_to_the_other(
+    spark, tmp_path, monkeypatch
+):
+    job = job_of(frame_of(spark, 60), num_batches=2)
+    write = staging._write
+
+    def taken_over(job, folder, placement, data_folder):
+        lock = json.loads((tmp_path / "s" / "lock.json").read_text())
+        lock |= {"token": "another", "machine": "elsewhere"}
+        (tmp_path / "s" / "lock.json").write_text(json.dumps(lock))
+        return write(job, folder, placement, data_folder)
+
+    monkeypatch.setattr(staging, "_write", taken_over)
+    with pytest.raises(StagingError, match="was taken over by process"):
+        stage(job, place_rows(job), Folder(str(tmp_path / "s")))
+    assert not (tmp_path / "s" / "manifest.json").exists()
+    assert (tmp_path / "s" / "UNFINISHED").exists()
 
 
 def test_a_source_that_changes_between_readings_is_found_out(spark, tmp_path):

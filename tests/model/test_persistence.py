@@ -75,7 +75,7 @@ def test_failed_save_leaves_the_earlier_model(model, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Folder, "write", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ModelFormatError, match=r"/m cannot be written: .*No space left"):
         model.save(tmp_path / "m")
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
@@ -92,7 +92,7 @@ def test_earlier_model_is_put_back_if_its_place_cannot_be_taken(model, tmp_path,
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(ModelFormatError, match="Input/output error"):
         model.save(tmp_path / "m")
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
     assert BoostedModel.load(tmp_path / "m").native == model.native
@@ -159,3 +159,15 @@ def test_only_named_errors_come_out_of_any_metadata(model, tmp_path_factory, dat
         BoostedModel.load(folder)
     except BatchTrainingError:
         event("refused")
+
+
+def test_place_that_is_no_local_folder_is_refused(model):
+    with pytest.raises(ModelFormatError, match=r"s3://\*\*\*@bucket/m: a model is saved"):
+        model.save("s3://AKIA:secret@bucket/m")
+
+
+def test_what_a_killed_save_has_left_goes_with_the_next(model, tmp_path):
+    (tmp_path / f".m.{'0' * 32}").mkdir()
+    (tmp_path / ".m.notes").mkdir()
+    model.save(tmp_path / "m")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".m.notes", "m"]

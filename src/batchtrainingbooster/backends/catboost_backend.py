@@ -155,12 +155,13 @@ class Backend:
         dataset: catboost.Pool,
         learning_rates: Sequence[float],
         after_round: Callable[[RoundMetrics], bool],
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Train one round for each learning rate, and evaluate it."""
         first = self.n_rounds
         observer, eval_set = Observer(self._own, after_round), None
         if self._uses_statistics:
-            observer = Observer(self._own, lambda _: True)  # the loop is told afterwards
+            observer = Observer(self._own, lambda _: is_wanted())  # the loop is told afterwards
         elif self._validation is not None:
             eval_set = self._validation.pool
         for rate, rounds in groupby(learning_rates):

@@ -126,6 +126,7 @@ class Backend:
         dataset: lgb.Dataset,
         learning_rates: Sequence[float],
         after_round: Callable[[RoundMetrics], bool],
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Train one round for each learning rate, and evaluate it."""
         first = self.n_rounds

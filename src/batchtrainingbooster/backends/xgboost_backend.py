@@ -152,6 +152,7 @@ class Backend:
         dataset: xgb.DMatrix,
         learning_rates: Sequence[float],
         after_round: Callable[[RoundMetrics], bool],
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Train one round for each learning rate, and evaluate it."""
         evaluated = [(dataset, "train")]

@@ -10,6 +10,7 @@ from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.cli.training_file import Table, TrainingFile
 from batchtrainingbooster.comparison.strategies import compare_strategies
 from batchtrainingbooster.core.request import parse_request
+from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.model.persistence import check_place
 
@@ -94,9 +95,10 @@ def run_prediction(
     for name in ("rawPrediction", "probability"):
         if name in scored.columns:
             scored = scored.withColumn(name, _plain(scored[name], output_kind))
-    scored.write.mode(mode).format(output_kind).options(**_writer_options(output_kind)).save(output)
-    written = spark.read.format(output_kind).options(**_writer_options(output_kind)).load(output)
-    return int(written.count())
+    options = _writer_options(output_kind)
+    with spark_failures(f"scoring {path}, and writing {output}"):
+        scored.write.mode(mode).format(output_kind).options(**options).save(output)
+        return int(spark.read.format(output_kind).options(**options).load(output).count())
 
 
 def _plain(vector: Any, kind: str) -> Any:
@@ -115,4 +117,5 @@ def _writer_options(kind: str) -> dict[str, str]:
 def _read(spark: SparkSession, table: Table) -> DataFrame:
     options = {key: str(value) for key, value in table.options.items()}
     reader = spark.read.format(table.format).options(**options)
-    return reader.load(table.path) if table.path else reader.load()
+    with spark_failures(f"reading {table.path or table.format}"):
+        return reader.load(table.path) if table.path else reader.load()

@@ -12,6 +12,7 @@ from types import FrameType
 import click
 
 import batchtrainingbooster
+from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.errors import BatchTrainingError
 from batchtrainingbooster.logger.logger import setup_logger
 
@@ -93,7 +94,7 @@ def predict(
     setup_logger(settings["level"])
     reading = dict(option.split("=", 1) for option in options)
     rows = run_prediction(model, (source, source_format, reading), (output, output_format, mode))
-    click.echo(f"{rows:,} rows scored: {output}")
+    click.echo(f"{rows:,} rows scored: {without_secrets(output)}")
 
 
 @cli.command()
@@ -160,6 +161,6 @@ def _fail(error: Exception, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
     kind = "" if isinstance(error, BatchTrainingError) else f"{type(error).__name__}: "
-    text = " ".join(str(error).partition("\n\nJVM stacktrace")[0].split())
+    text = without_secrets(" ".join(str(error).partition("\n\nJVM stacktrace")[0].split()))
     click.echo(f"error: {kind}{text}", err=True)
     sys.exit(1)

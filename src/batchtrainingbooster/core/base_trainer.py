@@ -28,7 +28,8 @@ from batchtrainingbooster.data.lock import FolderLock
 from batchtrainingbooster.data.manifest import Manifest
 from batchtrainingbooster.data.placing import load_of, place_rows
 from batchtrainingbooster.data.reader import StagedSource
-from batchtrainingbooster.data.staging import stage, staged_identity
+from batchtrainingbooster.data.spark_errors import spark_failures
+from batchtrainingbooster.data.staging import stage, staged_identity, unstage
 from batchtrainingbooster.errors import CheckpointError, ConfigError, NotFittedError
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.report.show import show_figure
@@ -163,7 +164,7 @@ class BaseTrainer:
         start = time.perf_counter()
         request = parse_request(self.backend, config_model, config_training, config_lr_scheduler)
         with measured() as by_stage, checkpoint_folder(request.config) as checkpoints:
-            with timed("profiling"):
+            with timed("profiling"), spark_failures("looking at the data"):
                 prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
             placement = place_rows(prepared.job)
             load = load_of(prepared.job, placement)
@@ -177,7 +178,8 @@ class BaseTrainer:
                     resume=request.config.resume,
                 )
             with staging_folder(request.config, train_dataframe) as folder:
-                manifest = stage(prepared.job, placement, folder)
+                is_own = request.config.staging_dir is None
+                manifest = stage(prepared.job, placement, folder, replace=is_own)
                 staged = time.perf_counter()
                 source = StagedSource(folder, manifest, prepared.class_weights, load)
                 plan = prepared.plan(source.num_batches)
@@ -212,6 +214,12 @@ def checkpoint_folder(config: TrainingConfig) -> Iterator[tuple[Folder, FolderLo
         yield None
         return
     folder = Folder(config.checkpoint_dir)
+    if config.staging_dir is not None and Folder(config.staging_dir).holds(folder):
+        msg = (
+            f"config_training: checkpoint_dir: {folder} is staging_dir, or lies within it; staged "
+            "batches need a folder that holds nothing else"
+        )
+        raise ConfigError(msg)
     with FolderLock(folder, "checkpoint_dir", CheckpointError) as lock:
         yield folder, lock
 
@@ -226,9 +234,11 @@ def staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]
         yield Folder(config.staging_dir)
         return
     beside = None
-    if config.checkpoint_dir is not None:
+    # Spark cannot write to a URI with options behind a question mark.
+    if config.checkpoint_dir is not None and "?" not in config.checkpoint_dir:
         beside = Folder(config.checkpoint_dir).within("staged")
-    master = str(frame.sparkSession.conf.get("spark.master", "local"))
+    with spark_failures("asking Spark for spark.master"):
+        master = str(frame.sparkSession.conf.get("spark.master", "local"))
     if not master.startswith("local") and (beside is None or beside.local_path is not None):
         msg = (
             f"config_training: staging_dir: needed with spark.master={master}: "
@@ -237,7 +247,7 @@ def staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]
         raise ConfigError(msg)
     if beside is not None:
         yield beside
-        beside.remove()
+        unstage(beside)
         return
     with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as path:
         yield Folder(path)

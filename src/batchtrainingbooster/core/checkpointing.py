@@ -9,7 +9,6 @@ from batchtrainingbooster.core.interruption import Interruption
 from batchtrainingbooster.core.ports import Backend, Checkpoint, CheckpointStore
 from batchtrainingbooster.core.state import RunState
 from batchtrainingbooster.core.timing import timed
-from batchtrainingbooster.core.visits import Visit
 
 logger = logging.getLogger(__name__)
 
@@ -42,25 +41,27 @@ class Keeper:
         )  # fmt: skip
         return found.state
 
-    def keep(self, state: RunState, backend: Backend) -> None:
-        """Take in what a visit has come to, and write it if it is its turn."""
+    def keep(self, state: RunState, backend: Backend, least_rounds: int) -> None:
+        """Take in what a visit has come to, and write it if it is its turn.
+
+        ``least_rounds`` are the fewest that the model may still be cut to.
+        """
         if self._store is None:
             return
         with timed("checkpointing"):
             # Taken now: once the next visit has begun, this model is gone.
-            self._unwritten = Checkpoint(state, backend.checkpoint(state.least_rounds))
+            self._unwritten = Checkpoint(state, backend.checkpoint(least_rounds))
             if state.visit % self._every == 0 or state.stop_reason is not None:
                 self._write(self._store)
 
-    def end_run(self, interruption: Interruption, visit: Visit, state: RunState) -> NoReturn:
+    def end_run(self, interruption: Interruption, state: RunState) -> NoReturn:
         """Write what is not written yet, and end as the signal asks."""
         kept = "nothing is kept, as there is no checkpoint_dir"
         if self._store is not None:
             self._write(self._store)
-            again = f"; {visit} will be made anew" if state.visit == visit.number else ""
             kept = (
                 f"{state.visit} visits are kept in {self._store.place}, and the same call goes on "
-                f"from there{again}"
+                "from there"
             )
         interruption.raise_(f"Interrupted: {kept}")
 

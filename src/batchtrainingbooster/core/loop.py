@@ -99,26 +99,32 @@ def run_visits(
     del reference, validation
     keeper = Keeper(plan.checkpoint_every, store)
     state = keeper.resume(backend) or _first_state(plan, backend, has_validation=has_validation)
-    if state.stop_reason is None:
+    if _goes_on(state, interruption):
         with _datasets(plan, source, backend) as dataset_of:
-            while state.stop_reason is None:
+            while _goes_on(state, interruption):
                 visit = plan.visit(state.visit, source.num_batches)
                 with _failing_at(visit):
                     dataset = dataset_of(visit.batch)
                     rows, visit_best = _train(plan, state, visit, dataset, backend, interruption)
                     del dataset
                     if interruption.signal and len(rows) < plan.rounds_per_visit:
-                        keeper.end_run(interruption, visit, state)
+                        break
                     state = _decide(plan, state, visit, rows, visit_best, backend)
                 state = _stopped(plan, state, source.num_batches, has_validation=has_validation)
-                keeper.keep(state, backend)
-                if interruption.signal:
-                    keeper.end_run(interruption, visit, state)
+                # Without validation no round is ever cut.
+                least_rounds = state.least_rounds if has_validation else backend.n_rounds
+                keeper.keep(state, backend, least_rounds)
+    if interruption.signal:
+        keeper.end_run(interruption, state)
     if state.best is not None:
         state = _cut(state, state.best.n_rounds, backend)
     outcome = _say(state, has_validation=has_validation)
     logger.info("Run ended (%s) after %d visits; %s", state.stop_reason, state.visit, outcome)
     return state
+
+
+def _goes_on(state: RunState, interruption: Interruption) -> bool:
+    return state.stop_reason is None and interruption.signal is None
 
 
 def _first_state(plan: RunPlan, backend: Backend, *, has_validation: bool) -> RunState:
@@ -216,7 +222,7 @@ def _train(
 
     if not interruption.signal:
         with timed("boosting"):
-            backend.boost(dataset, rates, record)
+            backend.boost(dataset, rates, record, lambda: not interruption.signal)
     return rows, best
 
 

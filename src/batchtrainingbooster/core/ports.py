@@ -130,11 +130,13 @@ class Backend(Protocol):
         dataset: Any,
         learning_rates: Sequence[float],
         after_round: Callable[[RoundMetrics], bool],
+        is_wanted: Callable[[], bool] = ...,
     ) -> None:
         """Train one round for each learning rate on top of the model so far.
 
-        ``after_round`` is called after each, and says whether to go on. A booster that finds
-        nothing more to learn in the batch may end by itself.
+        ``after_round`` is called after each, and says whether to go on; a booster that knows its
+        metrics only when all rounds are over asks ``is_wanted`` instead whether to go on with them.
+        A booster that finds nothing more to learn in the batch may end by itself.
         """
         ...
 

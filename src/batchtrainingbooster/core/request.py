@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
+import numpy as np
 
 from batchtrainingbooster.backends.custom import CUSTOM_PREFIX, CustomMetric
 from batchtrainingbooster.backends.registry import EXTERNAL_MEMORY, load_backend
@@ -66,7 +67,7 @@ class Request:
 
         Spelling makes no difference. Functions count by their names.
         """
-        settings, earlier = self.settings, self.earlier
+        settings, earlier, schedule = self.settings, self.earlier, self.schedule(num_batches=1)
         return {
             "booster": self.backend.NAME,
             "config_model": {
@@ -80,7 +81,10 @@ class Request:
             "config_training": {
                 key: _writable(getattr(self.config, key)) for key in DECIDE_ABOUT_THE_MODEL
             },
-            "config_lr_scheduler": _writable(self.config_lr_scheduler),
+            "config_lr_scheduler": {
+                "kind": type(schedule).__name__,
+                **_writable(attrs.asdict(cast("Any", schedule))),
+            },
             "init_model": hashlib.sha256(earlier.native).hexdigest() if earlier else None,
         }
 
@@ -258,6 +262,8 @@ def _writable(config: Any) -> Any:
         return [_writable(value) for value in config]
     if isinstance(config, str | PathLike):
         return without_secrets(fspath(config))
+    if isinstance(config, np.generic):
+        config = config.item()
     if config is None or isinstance(config, int | float | bool):
         return config
     # An address in memory is another one in every run.

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from batchtrainingbooster.core.identity import differences, in_words
 from batchtrainingbooster.core.ports import Checkpoint
+from batchtrainingbooster.core.redaction import said
 from batchtrainingbooster.core.serialization import (
     converter,
     parsed,
@@ -33,6 +34,7 @@ from batchtrainingbooster.data.files import (
     StoredFile,
     read_whole,
     refuse_other_files,
+    storage_failures,
     written,
 )
 from batchtrainingbooster.data.filesystem import Folder
@@ -101,8 +103,9 @@ class CheckpointFolder:
         self._lock = lock
         self._identity = dict(identity)
         self._environment = dict(environment)
-        complete = complete_checkpoints(folder)
-        self._number = max(map(_number, _checkpoints(folder)), default=0)
+        with storage_failures(CheckpointError, f"{folder} cannot be read"):
+            complete = complete_checkpoints(folder)
+            self._number = max(map(_number, _checkpoints(folder)), default=0)
         self._found: Checkpoint | None = None
         if resume == "never":
             if complete:
@@ -131,22 +134,26 @@ class CheckpointFolder:
         CheckpointError
             If it cannot be written; the one before is still there.
         """
-        self._lock.confirm()
         self._number += 1
         name = f"checkpoint-{self._number:06}"
         try:
+            self._lock.confirm()
             self._write(name, checkpoint)
         except (OSError, pa.ArrowException) as error:
             self._drop(name)
             msg = (
-                f"{self._folder}/{name} cannot be written: {error}. What was kept before is still "
-                "there: make room, and the same call goes on from it"
+                f"{self._folder}/{name} cannot be written: {said(error)}. What was kept before is "
+                "still there: mend that (make room, where there is none), and the same call goes on"
             )
             raise CheckpointError(msg) from error
-        kept = complete_checkpoints(self._folder)[-_KEPT:]
-        for other in _checkpoints(self._folder):
-            if other not in kept:
-                self._drop(other)
+        try:
+            kept = complete_checkpoints(self._folder)[-_KEPT:]
+            others = [other for other in _checkpoints(self._folder) if other not in kept]
+        except (OSError, pa.ArrowException) as error:
+            logger.warning("Older checkpoints stay for now: %s", said(error))
+            return
+        for other in others:
+            self._drop(other)
 
     def _write(self, name: str, checkpoint: Checkpoint) -> None:
         state = json.dumps(converter.unstructure(checkpoint.state)).encode()
@@ -166,9 +173,10 @@ class CheckpointFolder:
         try:
             if self._folder.size(f"{name}/{_COMPLETE}") is not None:
                 self._folder.delete(f"{name}/{_COMPLETE}")
-            self._folder.delete_folder(name)
+            if name in self._folder.folders():
+                self._folder.delete_folder(name)
         except (OSError, pa.ArrowException) as error:
-            logger.warning("%s/%s cannot be deleted: %s", self._folder, name, error)
+            logger.warning("%s/%s cannot be deleted: %s", self._folder, name, said(error))
 
     def _newest(self, name: str) -> Checkpoint:
         try:
@@ -225,11 +233,8 @@ def read_description(folder: Folder, name: str) -> Description:
         If it is damaged, or a file is missing or one too many.
     """
     where = f"{folder}/{name}/{_DESCRIPTION}"
-    try:
+    with storage_failures(CheckpointError, f"{where} cannot be read"):
         data = bytes(folder.read(f"{name}/{_DESCRIPTION}"))
-    except (OSError, pa.ArrowException) as error:
-        msg = f"{where} cannot be read: {error}"
-        raise CheckpointError(msg) from error
     found = unsealed(data, Description, FORMAT_VERSION, where, CheckpointError)
     own = (StoredFile(f"{name}/{file}", size, "") for file, size in (
         (_DESCRIPTION, len(data)), (_COMPLETE, 0),

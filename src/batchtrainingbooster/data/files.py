@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
 import pyarrow as pa
 
+from batchtrainingbooster.core.redaction import said
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import BatchTrainingError
 
@@ -53,17 +56,17 @@ def written(folder: Folder, name: str, data: bytes) -> StoredFile:
 
 def described(folder: Folder, names: Sequence[str]) -> list[StoredFile]:
     """What proves files that are there already, in the order of their names given."""
-
-    def describe(name: str) -> StoredFile:
-        digest, size = hashlib.sha256(), 0
-        with folder.open(name) as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
-                size += len(block)
-        return StoredFile(name, size, digest.hexdigest())
-
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        return list(threads.map(describe, names))
+        return list(threads.map(partial(_described, folder), names))
+
+
+def _described(folder: Folder, name: str) -> StoredFile:
+    digest, size = hashlib.sha256(), 0
+    with folder.open(name) as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+            size += len(block)
+    return StoredFile(name, size, digest.hexdigest())
 
 
 def read_whole(folder: Folder, file: StoredFile, error: type[BatchTrainingError]) -> pa.Buffer:
@@ -91,12 +94,16 @@ def verify(folder: Folder, files: Sequence[StoredFile], error: type[BatchTrainin
     BatchTrainingError
         The given one, naming the first such file.
     """
-    for file in files:
+
+    def check(file: StoredFile) -> None:
         try:
-            (found,) = described(folder, [file.name])
+            found = _described(folder, file.name)
         except (OSError, pa.ArrowException) as cause:
             raise error(unreadable(folder, file, cause)) from cause
         _refuse_another(folder, file, found, error)
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(check, files))
 
 
 def refuse_other_files(
@@ -117,7 +124,8 @@ def refuse_other_files(
     BatchTrainingError
         The given one, naming the first file that is missing, of another size, or one too many.
     """
-    sizes = {name: size for name, size in folder.sizes(within).items() if not _is_hidden(name)}
+    with storage_failures(error, f"{folder} cannot be read"):
+        sizes = {name: size for name, size in folder.sizes(within).items() if not _is_hidden(name)}
     for file in expected:
         if file.name not in sizes:
             msg = f"{folder}/{file.name} is missing"
@@ -139,7 +147,23 @@ def unreadable(folder: Folder, file: StoredFile, cause: Exception) -> str:
     """What to say of a file that should be there, and cannot be read."""
     if isinstance(cause, FileNotFoundError):
         return f"{folder}/{file.name} is missing"
-    return f"{folder}/{file.name} cannot be read: {str(cause)[:300]}"
+    return f"{folder}/{file.name} cannot be read: {said(cause)}"
+
+
+@contextmanager
+def storage_failures(error: type[BatchTrainingError], doing: str) -> Iterator[None]:
+    """Turn what storage raises into an error of ours, which says what was being done.
+
+    Raises
+    ------
+    BatchTrainingError
+        The given one.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException) as cause:
+        msg = f"{doing}: {said(cause)}"
+        raise error(msg) from cause
 
 
 def _refuse_another(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import pyarrow as pa
 from pyarrow import fs
 
-from batchtrainingbooster.core.redaction import without_secrets
+from batchtrainingbooster.core.redaction import said, without_secrets
 from batchtrainingbooster.errors import ConfigError
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
@@ -36,7 +39,7 @@ class Folder:
         location = location.removeprefix("file://")
         scheme = _SCHEME.match(location)
         if scheme is None:
-            path = str(Path(location).expanduser().absolute())
+            path = _expanded(location)
             # Without its scheme, a cluster would look for the path on its default filesystem.
             self.uri = f"file://{path}"
             self._filesystem, self._path = fs.LocalFileSystem(), path
@@ -50,7 +53,7 @@ class Folder:
             self._filesystem, self._path = _filesystem_of(uri)
         except (ValueError, ImportError, OSError) as error:
             msg = (
-                f"no filesystem for {scheme.group()}: {without_secrets(str(error))}. "
+                f"no filesystem for {scheme.group()}: {said(error)}. "
                 "pyarrow knows file, s3, gs, hdfs and abfs; for others, install the fsspec package "
                 "of the scheme"
             )
@@ -76,29 +79,37 @@ class Folder:
         path = self._join(within).rstrip("/")
         selector = fs.FileSelector(path, recursive=True, allow_not_found=True)
         prefix = len(self._path.rstrip("/")) + 1
-        infos = self._filesystem.get_file_info(selector)
+        with _as_os_errors():
+            infos = self._filesystem.get_file_info(selector)
         return {info.path[prefix:]: info.size for info in infos if info.type == fs.FileType.File}
 
     def folders(self) -> list[str]:
         """Names of the folders in it, sorted."""
         selector = fs.FileSelector(self._path, allow_not_found=True)
-        infos = self._filesystem.get_file_info(selector)
+        with _as_os_errors():
+            infos = self._filesystem.get_file_info(selector)
         return sorted(info.base_name for info in infos if info.type == fs.FileType.Directory)
 
     def size(self, name: str) -> int | None:
         """Bytes of a file in it, or None where there is none."""
-        info = self._filesystem.get_file_info(self._join(name))
+        with _as_os_errors():
+            info = self._filesystem.get_file_info(self._join(name))
         return info.size if info.type == fs.FileType.File else None
 
-    def open(self, name: str) -> BinaryIO:
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
         """A file in it, to read."""
-        return cast("BinaryIO", self._filesystem.open_input_file(self._join(name)))
+        with _as_os_errors(), self._filesystem.open_input_file(self._join(name)) as stream:
+            yield cast("BinaryIO", stream)
 
-    def create(self, name: str) -> BinaryIO:
+    @contextmanager
+    def create(self, name: str) -> Iterator[BinaryIO]:
         """A new file in it, to write; folders on the way are made."""
         path = self._join(name)
-        self._filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-        return cast("BinaryIO", self._filesystem.open_output_stream(path))
+        with _as_os_errors():
+            self._filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+            with self._filesystem.open_output_stream(path) as stream:
+                yield cast("BinaryIO", stream)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file; when this returns, all of it is on storage.
@@ -110,7 +121,8 @@ class Folder:
             stream.write(data)
         if self.local_path is not None:
             path = Path(self._join(name))
-            for place in (path, path.parent):
+            # The folder's own entry too, as it may be new.
+            for place in (path, path.parent, path.parent.parent):
                 _sync(place)
 
     def write_new(self, name: str, data: bytes) -> bool:
@@ -132,20 +144,24 @@ class Folder:
 
     def read(self, name: str) -> pa.Buffer:
         """The content of a file."""
-        with self._filesystem.open_input_stream(self._join(name)) as stream:
+        # One that can seek knows its size, and is read in one piece.
+        with _as_os_errors(), self._filesystem.open_input_file(self._join(name)) as stream:
             return stream.read_buffer()
 
     def delete(self, name: str) -> None:
         """Delete a file in it."""
-        self._filesystem.delete_file(self._join(name))
+        with _as_os_errors():
+            self._filesystem.delete_file(self._join(name))
 
     def delete_folder(self, name: str) -> None:
         """Delete a folder in it, with all that is there."""
-        self._filesystem.delete_dir(self._join(name))
+        with _as_os_errors():
+            self._filesystem.delete_dir(self._join(name))
 
     def make_folder(self, name: str) -> None:
         """Make a folder in it; on this machine, with the permissions that the umask leaves."""
-        self._filesystem.create_dir(self._join(name), recursive=True)
+        with _as_os_errors():
+            self._filesystem.create_dir(self._join(name), recursive=True)
 
     def restrict(self, name: str) -> None:
         """Give all that is in a folder the permissions that the folder has, on this machine.
@@ -161,13 +177,21 @@ class Folder:
 
     def within(self, name: str) -> Folder:
         """A folder in it."""
-        return Folder(f"{self.uri}/{name}")
+        if self.local_path is not None:
+            return Folder(f"{self.uri}/{name}")
+        path, mark, options = self.uri.partition("?")
+        return Folder(f"{path}/{name}{mark}{options}")
+
+    def holds(self, other: Folder) -> bool:
+        """Whether another is this folder, or lies within it."""
+        return f"{other.uri}/".startswith(f"{self.uri}/")
 
     def remove(self) -> None:
         """Delete it."""
-        info = self._filesystem.get_file_info(self._path)
-        if info.type == fs.FileType.Directory:
-            self._filesystem.delete_dir(self._path)
+        with _as_os_errors():
+            info = self._filesystem.get_file_info(self._path)
+            if info.type == fs.FileType.Directory:
+                self._filesystem.delete_dir(self._path)
 
     def _join(self, name: str) -> str:
         return f"{self._path.rstrip('/')}/{name}"
@@ -179,17 +203,45 @@ def _filesystem_of(uri: str) -> tuple[fs.FileSystem, str]:
     except (ValueError, NotImplementedError):
         import fsspec
 
-        handler, path = fsspec.core.url_to_fs(uri)
+        # What another process has just written must be seen.
+        handler, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
         filesystem = fs.PyFileSystem(fs.FSSpecHandler(handler))
     return filesystem, path
 
 
+def _expanded(location: str) -> str:
+    try:
+        return str(Path(location).expanduser().absolute())
+    except RuntimeError as error:
+        msg = f"no folder {location!r}: {error}"
+        raise ConfigError(msg) from error
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Libraries behind fsspec raise what they like, with what must not be shown in it."""
+    try:
+        yield
+    except Exception as error:
+        package = type(error).__module__.partition(".")[0]
+        is_known = package in ("builtins", "pyarrow", "batchtrainingbooster")
+        hides_nothing = without_secrets(str(error)) == str(error)
+        if is_known and (hides_nothing or not isinstance(error, OSError)):
+            raise
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
+        raise kind(said(error) if is_known else f"{type(error).__name__}: {said(error)}") from None
+
+
 def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk; Windows knows no such thing for folders."""
+    """Wait until a file or folder is on the disk, where the system knows how."""
     if os.name != "posix":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network filesystems do not sync folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)

@@ -21,7 +21,9 @@ from uuid import uuid4
 import attrs
 import pyarrow as pa
 
+from batchtrainingbooster.core.redaction import said
 from batchtrainingbooster.core.serialization import converter
+from batchtrainingbooster.data.files import storage_failures
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import BatchTrainingError
 
@@ -44,7 +46,8 @@ class Owner:
         Its name, boot and container: where process numbers mean the same.
     pid : int
     started : str
-        When, by the system's own count: numbers of processes are used again.
+        When, by the system's own count: numbers of processes are used again. Empty where the
+        system does not say.
     token : str
         One for each lock.
     beat : int
@@ -88,16 +91,19 @@ class FolderLock:
         self._key = key
         self._error = error
         self._owner = Owner.of_this_process()
+        self._is_written = False
         self._released = threading.Event()
         self._beating = threading.Thread(target=self._beat, name=f"lock of {key}", daemon=True)
 
     def __enter__(self) -> Self:
         """Take it."""
-        try:
-            self._take()
-        except (OSError, pa.ArrowException) as error:
-            msg = f"{self._folder} cannot be written to: {error}; name another {self._key}"
-            raise self._error(msg) from error
+        with storage_failures(self._error, f"{self._folder} cannot be locked"):
+            try:
+                self._take()
+            except BaseException:
+                # Nobody would give it back, as it was never entered.
+                self._give_back()
+                raise
         self._beating.start()
         return self
 
@@ -105,11 +111,14 @@ class FolderLock:
         found, is_alone = self._read(), False
         if found is None:
             try:
+                self._is_written = True
                 is_alone = self._folder.write_new(FILE, self._content())
             except FileExistsError:
+                self._is_written = False
                 found = self._read() or b""
         if found is not None:
             self._refuse_the_living(found)
+            self._is_written = True
             self._folder.write(FILE, self._content())
         if not is_alone:
             time.sleep(_SETTLING_SECONDS)
@@ -124,9 +133,17 @@ class FolderLock:
         """Give it back, unless somebody else has it."""
         self._released.set()
         self._beating.join()
-        found = self._read()
-        if found is not None and self._is_ours(found):
-            self._folder.delete(FILE)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Whatever becomes of the lock, the run's own outcome is what counts."""
+        try:
+            owner = _owner(found := self._read())
+            is_ours = owner.token == self._owner.token if owner else found is not None
+            if self._is_written and is_ours:
+                self._folder.delete(FILE)
+        except (OSError, pa.ArrowException) as error:
+            logger.warning("%s/%s cannot be deleted: %s", self._folder, FILE, said(error))
 
     def confirm(self) -> None:
         """Refuse to go on if another process has taken the lock over.
@@ -146,20 +163,20 @@ class FolderLock:
     def _beat(self) -> None:
         while not self._released.wait(BEAT_SECONDS):
             try:
-                found = self._read()
-                if found is None or not self._is_ours(found):
+                owner = _owner(found := self._read())
+                if found is None or (owner is not None and owner.token != self._owner.token):
                     return
                 self._owner = attrs.evolve(self._owner, beat=self._owner.beat + 1)
                 self._folder.write(FILE, self._content())
-            except (OSError, pa.ArrowException) as error:
+            except Exception as error:  # noqa: BLE001 - without this thread, the lock is anybody's
                 # A full disk, say: the next beat may succeed, and the run itself will tell.
-                logger.debug("The lock of %s was not renewed: %s", self._folder, error)
+                logger.debug("The lock of %s was not renewed: %s", self._folder, said(error))
 
     def _refuse_the_living(self, found: bytes) -> None:
-        owner = _owner(found)
-        if owner is not None and owner.machine == self._owner.machine and os.name == "posix":
-            lives = _started(owner.pid) == owner.started
-        else:
+        owner, lives = _owner(found), None
+        if owner is not None and owner.machine == self._owner.machine:
+            lives = _lives(owner)
+        if lives is None:
             logger.info("%s has a lock; waiting to see whether its owner lives", self._folder)
             lives = self._changes(found)
         if lives:
@@ -191,10 +208,6 @@ class FolderLock:
         except FileNotFoundError:
             return None
 
-    def _is_ours(self, content: bytes) -> bool:
-        owner = _owner(content)
-        return owner is not None and owner.token == self._owner.token
-
 
 def _owner(content: bytes | None) -> Owner | None:
     """Who wrote a lock; None where that cannot be told, as while it is being written."""
@@ -217,21 +230,28 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process was started, by the system's own count; None if there is none."""
+    """When a process was started, by the system's own count; None where it does not say."""
     try:
         # After the name, which may hold anything, in parentheses.
         fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return None if Path("/proc/self/stat").exists() else _lives_without_proc(pid)
-    # A zombie holds nothing any more.
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _lives_without_proc(pid: int) -> str | None:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
         return None
+    # A zombie holds nothing any more.
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _lives(owner: Owner) -> bool | None:
+    """Whether a process on this machine is still there; None where that cannot be told."""
+    if not owner.started:
+        return None
+    started = _started(owner.pid)
+    if started is not None:
+        return started == owner.started
+    # Processes of other users may be hidden.
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
     except PermissionError:
-        pass
-    return ""
+        return True
+    return None

@@ -15,7 +15,7 @@ import attrs
 
 from batchtrainingbooster.core.serialization import sealed, unsealed
 from batchtrainingbooster.core.table import TableSchema
-from batchtrainingbooster.data.files import StoredFile
+from batchtrainingbooster.data.files import StoredFile, storage_failures
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import StagingError
 
@@ -126,8 +126,11 @@ def read_manifest(folder: Folder) -> Manifest:
     StagingError
         If there is none, it is damaged, or another version wrote it.
     """
-    if not is_whole(folder.names()):
+    where = f"{folder}/{FILE}"
+    with storage_failures(StagingError, f"{where} cannot be read"):
+        is_there = is_whole(folder.names())
+        data = bytes(folder.read(FILE)) if is_there else b""
+    if not is_there:
         msg = f"{folder} is no staged folder, or staging never finished: it has no {FILE}"
         raise StagingError(msg)
-    where = f"{folder}/{FILE}"
-    return unsealed(bytes(folder.read(FILE)), Manifest, FORMAT_VERSION, where, StagingError)
+    return unsealed(data, Manifest, FORMAT_VERSION, where, StagingError)

@@ -23,8 +23,9 @@ import pyarrow as pa
 from batchtrainingbooster.core.batching import HELD_OUT
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.identity import differences, in_words
+from batchtrainingbooster.core.redaction import said
 from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
-from batchtrainingbooster.data.files import refuse_other_files
+from batchtrainingbooster.data.files import refuse_other_files, storage_failures
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.lock import FILE as LOCK
 from batchtrainingbooster.data.lock import FolderLock
@@ -39,6 +40,7 @@ from batchtrainingbooster.data.manifest import (
 from batchtrainingbooster.data.placing import placement_of
 from batchtrainingbooster.data.profile import Profile
 from batchtrainingbooster.data.source import Source
+from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.data.writing import Placement, StagingJob, write_frame
 from batchtrainingbooster.errors import DataError, StagingError
 from batchtrainingbooster.versions import installed
@@ -74,7 +76,9 @@ def schema_of(source: Source, found: Profile, kind: TargetKind) -> TableSchema:
     return schema
 
 
-def stage(job: StagingJob, placement: Placement, folder: Folder) -> Manifest:
+def stage(
+    job: StagingJob, placement: Placement, folder: Folder, *, replace: bool = False
+) -> Manifest:
     """Write batches and validation rows, or find them written already.
 
     Parameters
@@ -84,6 +88,8 @@ def stage(job: StagingJob, placement: Placement, folder: Folder) -> Manifest:
         Where its rows go.
     folder : Folder
         Empty, or holding the staging of the same rows under the same settings.
+    replace : bool
+        Whether it may hold that of others, which goes then.
 
     Returns
     -------
@@ -96,20 +102,32 @@ def stage(job: StagingJob, placement: Placement, folder: Folder) -> Manifest:
         is not what was planned.
     """
     identity = staged_identity(job, placement)
-    try:
-        manifest = _written_already(folder, identity)
+    with spark_failures("staging"), storage_failures(StagingError, f"staging to {folder} failed"):
+        manifest = _written_already(folder, identity, replace=replace)
         if manifest is not None:
             return manifest
-        with FolderLock(folder, "staging_dir", StagingError):
+        with FolderLock(folder, "staging_dir", StagingError) as lock:
             # Another process may have come to its end meanwhile.
-            return _written_already(folder, identity) or _stage(job, placement, folder, identity)
+            manifest = _written_already(folder, identity, replace=replace)
+            return manifest or _stage(job, placement, folder, identity, lock)
+
+
+def unstage(folder: Folder) -> None:
+    """Delete a staged folder, so that what is left if this ends midway is never taken for whole."""
+    try:
+        if folder.names():
+            _empty(folder)
+        folder.remove()
     except (OSError, pa.ArrowException) as error:
-        msg = f"staging to {folder} failed: {error}; once that is mended, the same call goes on"
-        raise StagingError(msg) from error
+        logger.warning("%s cannot be deleted: %s", folder, said(error))
 
 
 def _stage(
-    job: StagingJob, placement: Placement, folder: Folder, identity: dict[str, Any]
+    job: StagingJob,
+    placement: Placement,
+    folder: Folder,
+    identity: dict[str, Any],
+    lock: FolderLock,
 ) -> Manifest:
     start = time.perf_counter()
     _empty(folder)
@@ -132,7 +150,10 @@ def _stage(
         validation=validation,
         versions=installed("batchtrainingbooster", "pyspark", "pyarrow", "numpy"),
     )
+    # Who was taken for dead leaves the folder to the other.
+    lock.confirm()
     write_manifest(folder, manifest)
+    lock.confirm()
     folder.delete(UNFINISHED)
     logger.info(
         "Staged %s rows as %d batches in %.1f s at %s",
@@ -150,7 +171,7 @@ def _restrict(folder: Folder, data_folder: str) -> None:
         logger.info("Permissions in %s stay as Spark has set them: %s", folder, error)
 
 
-def _written_already(folder: Folder, identity: dict[str, Any]) -> Manifest | None:
+def _written_already(folder: Folder, identity: dict[str, Any], *, replace: bool) -> Manifest | None:
     """The manifest of a folder that holds just these batches; None where it is ours to fill.
 
     Raises
@@ -162,6 +183,9 @@ def _written_already(folder: Folder, identity: dict[str, Any]) -> Manifest | Non
     if is_whole(names):
         manifest = read_manifest(folder)
         differing = differences(manifest.identity, identity)
+        if differing and replace:
+            logger.info("Batches: staged anew, as they were others: %s", in_words(differing))
+            return None
         if differing:
             msg = (
                 f"{folder} holds batches staged from other rows or with other settings "

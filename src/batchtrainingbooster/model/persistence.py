@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 import shutil
 from pathlib import Path
 from uuid import uuid4
@@ -11,8 +13,15 @@ import attrs
 
 from batchtrainingbooster.backends.registry import BACKENDS, load_backend
 from batchtrainingbooster.core.history import History
+from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.core.serialization import sealed, unsealed
-from batchtrainingbooster.data.files import StoredFile, read_whole, refuse_other_files, written
+from batchtrainingbooster.data.files import (
+    StoredFile,
+    read_whole,
+    refuse_other_files,
+    storage_failures,
+    written,
+)
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import ModelFormatError
 from batchtrainingbooster.model.boosted_model import BoostedModel, ModelInfo
@@ -45,16 +54,20 @@ def save(model: BoostedModel, path: str | os.PathLike[str]) -> None:
     # Written beside its place and renamed, so that half a model is never taken for a whole one.
     new, old = (folder.parent / f".{folder.name}.{uuid4().hex}" for _ in range(2))
     try:
-        _write(model, Folder(str(new)))
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
+        with storage_failures(ModelFormatError, f"{folder} cannot be written"):
+            _write(model, Folder(str(new)))
+            if folder.exists():
+                folder.rename(old)
+            new.rename(folder)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         if old.exists() and not folder.exists():
             old.rename(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    # Those of a process that was killed at this point, too.
+    for other in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        if re.fullmatch(r"[0-9a-f]{32}", other.name.rpartition(".")[2]):
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _write(model: BoostedModel, folder: Folder) -> None:
@@ -73,9 +86,13 @@ def check_place(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ModelFormatError
-        If it holds something other than a model.
+        If it is no local one, or holds something other than a model.
     """
-    folder = Path(path).absolute()
+    text = os.fspath(path).removeprefix("file://")
+    if "://" in text:
+        msg = f"{without_secrets(text)}: a model is saved to a local folder; copy it from there"
+        raise ModelFormatError(msg)
+    folder = Path(text).absolute()
     if folder.exists() and not (folder / METADATA).is_file() and _has_content(folder):
         msg = f"{folder} exists and is no saved model; name another folder"
         raise ModelFormatError(msg)
@@ -122,13 +139,13 @@ def verified(path: str | os.PathLike[str]) -> list[StoredFile]:
 
 
 def _metadata(folder: Folder) -> Metadata:
-    if folder.size(METADATA) is None:
+    where = f"{folder}/{METADATA}"
+    with storage_failures(ModelFormatError, f"{where} cannot be read"):
+        data = None if folder.size(METADATA) is None else bytes(folder.read(METADATA))
+    if data is None:
         msg = f"{folder} is no saved model: it has no {METADATA}"
         raise ModelFormatError(msg)
-    where = f"{folder}/{METADATA}"
-    found = unsealed(
-        bytes(folder.read(METADATA)), Metadata, FORMAT_VERSION, where, ModelFormatError
-    )
+    found = unsealed(data, Metadata, FORMAT_VERSION, where, ModelFormatError)
     if found.model.backend not in BACKENDS:
         msg = f"{where}: backend {found.model.backend!r} is not known to this version"
         raise ModelFormatError(msg)
