@@ -1,5 +1,6 @@
 """What is CatBoost's alone; what all backends share is in test_conformance."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -165,3 +166,17 @@ def test_nothing_is_written_beside_the_model(tmp_path, monkeypatch):
 def test_direction_of_metrics(metric, maximize):
     assert is_maximized(metric, METRICS) is maximize
     assert {"max_depth", "depth"} < set(NAMES)
+
+
+def test_rounds_that_are_reported_afterwards_end_when_they_are_not_wanted():
+    ours = started("catboost", {"depth": 3, "one_hot_max_size": 2}, problem(TargetKind.BINARY))
+    asked = itertools.count(1)
+    reported = []
+    ours.boost(
+        ours.dataset(rows(300, 1, TargetKind.BINARY)),
+        [0.2] * 20,
+        lambda metrics: reported.append(metrics) or True,
+        lambda: next(asked) < 3,
+    )
+    assert ours.n_rounds == 3
+    assert reported == [], "the visit is not whole"

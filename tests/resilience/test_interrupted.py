@@ -44,7 +44,7 @@ def test_signals_finish_the_round_and_the_run_goes_on_where_it_was(run, tmp_path
     shutil.rmtree(tmp_path / "run")
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)):
         before = complete_checkpoints(run_folder)
-        process = run(configs(tmp_path), seconds_a_round=0.3)
+        process = run(configs(tmp_path), seconds_a_round=0.15)
         wait_for(lambda known=before: complete_checkpoints(run_folder)[-1:] != known[-1:])
         if number is signal.SIGTERM:
             # Meanwhile the folder is taken: for another process at once, by name.
