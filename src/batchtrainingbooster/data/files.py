@@ -18,7 +18,7 @@ from batchtrainingbooster.errors import BatchTrainingError
 
 # Hashing lets other threads run, and afar most of the time is waiting.
 _AT_ONCE = 8
-_BLOCK_BYTES = 4 * 2**20
+_BLOCK_BYTES = 2**20
 
 
 def _within_its_folder(instance: object, attribute: attrs.Attribute[Any], name: str) -> None:
@@ -62,10 +62,12 @@ def described(folder: Folder, names: Sequence[str]) -> list[StoredFile]:
 
 def _described(folder: Folder, name: str) -> StoredFile:
     digest, size = hashlib.sha256(), 0
+    # One block, used again: what Arrow allocates in threads of its own comes back late.
+    block = memoryview(bytearray(_BLOCK_BYTES))
     with folder.open(name) as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-            size += len(block)
+        while length := stream.readinto(block):
+            digest.update(block[:length])
+            size += length
     return StoredFile(name, size, digest.hexdigest())
 
 
@@ -86,6 +88,21 @@ def read_whole(folder: Folder, file: StoredFile, error: type[BatchTrainingError]
     return content
 
 
+def refuse_damaged(folder: Folder, file: StoredFile, error: type[BatchTrainingError]) -> None:
+    """Read a file, and refuse it if it is not what was written.
+
+    Raises
+    ------
+    BatchTrainingError
+        The given one, naming the file.
+    """
+    try:
+        found = _described(folder, file.name)
+    except (OSError, pa.ArrowException) as cause:
+        raise error(unreadable(folder, file, cause)) from cause
+    _refuse_another(folder, file, found, error)
+
+
 def verify(folder: Folder, files: Sequence[StoredFile], error: type[BatchTrainingError]) -> None:
     """Read all files, and refuse any that is not what was written.
 
@@ -94,16 +111,8 @@ def verify(folder: Folder, files: Sequence[StoredFile], error: type[BatchTrainin
     BatchTrainingError
         The given one, naming the first such file.
     """
-
-    def check(file: StoredFile) -> None:
-        try:
-            found = _described(folder, file.name)
-        except (OSError, pa.ArrowException) as cause:
-            raise error(unreadable(folder, file, cause)) from cause
-        _refuse_another(folder, file, found, error)
-
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        list(threads.map(check, files))
+        list(threads.map(lambda file: refuse_damaged(folder, file, error), files))
 
 
 def refuse_other_files(

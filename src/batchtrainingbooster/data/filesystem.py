@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -97,10 +98,10 @@ class Folder:
         return info.size if info.type == fs.FileType.File else None
 
     @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str) -> Iterator[RawIOBase]:
         """A file in it, to read."""
         with _as_os_errors(), self._filesystem.open_input_file(self._join(name)) as stream:
-            yield cast("BinaryIO", stream)
+            yield cast("RawIOBase", stream)
 
     @contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:

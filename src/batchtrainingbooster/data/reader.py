@@ -23,7 +23,7 @@ from batchtrainingbooster.core.leaks import warn_of_copies
 from batchtrainingbooster.core.ports import Batch
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.data.encode import fill_matrix, log_unseen
-from batchtrainingbooster.data.files import StoredFile, read_whole, unreadable
+from batchtrainingbooster.data.files import StoredFile, read_whole, refuse_damaged, unreadable
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest, Part
 from batchtrainingbooster.errors import StagingError
@@ -234,6 +234,9 @@ class StagedSource:
             raise StagingError(unreadable(self._folder, file, error)) from error
 
     def _stream(self, file: StoredFile, *, is_verified: bool) -> Any:
-        if is_verified:
+        if is_verified and self._folder.local_path is None:
+            # Fetched once, as a whole; a file is a small part of a batch.
             return pa.BufferReader(read_whole(self._folder, file, StagingError))
+        if is_verified:
+            refuse_damaged(self._folder, file, StagingError)
         return self._folder.open(file.name)
