@@ -17,8 +17,8 @@ from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import BatchTrainingError
 
 # Hashing lets other threads run, and afar most of the time is waiting.
-_AT_ONCE = 8
-_BLOCK_BYTES = 2**20
+_AT_ONCE = 4
+_BLOCK_BYTES = 2**18
 
 
 def _within_its_folder(instance: object, attribute: attrs.Attribute[Any], name: str) -> None:
