@@ -32,12 +32,17 @@ def configs(folder, **changes):
     return [CONFIG_MODEL, config_training, {"initial_lr": 0.3, "decay_rate": 0.8}]
 
 
-def phase_of(folder):
+def half_written(folder):
+    run = Folder(str(folder / "run"))
+    return set(run.folders()) - {"staged"} - set(complete_checkpoints(run))
+
+
+def phase_of(folder, half_written_before):
     """What the run was at when it died, by what it has left."""
     run = Folder(str(folder / "run"))
     if run.size("staged/manifest.json") is None or run.size("staged/UNFINISHED") is not None:
         return "staging"
-    if set(run.folders()) - {"staged"} - set(complete_checkpoints(run)):
+    if half_written(folder) - half_written_before:
         return "writing a checkpoint"
     return "training"
 
@@ -62,6 +67,7 @@ def test_killed_at_twenty_random_moments_the_model_is_the_same_to_the_last_byte(
         by_clock = kills % 2 == 0
         limit = N_WRITES if not (tmp_path / "run").exists() else 6
         dies = {} if by_clock or kills >= N_KILLS else {"dies_in_write": rng.randrange(limit)}
+        before = half_written(tmp_path)
         process = run(configs(tmp_path), **dies)
         assert process.stdout.readline() == "fitting\n", (tmp_path / "log").read_text()
         if by_clock and kills < N_KILLS:
@@ -70,7 +76,7 @@ def test_killed_at_twenty_random_moments_the_model_is_the_same_to_the_last_byte(
         code = process.wait()
         if code == -9:
             kills += 1
-            phases.append(phase_of(tmp_path))
+            phases.append(phase_of(tmp_path, before))
             continue
         assert code == 0, (tmp_path / "log").read_text()
         finished += 1
