@@ -174,3 +174,17 @@ def test_first_signal_is_noted_and_the_next_obeyed(number, caplog):
     finally:
         for n, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(n, handler)
+
+
+@pytest.mark.parametrize(("script", "least"), [([5.0, 4, 6, 6], 2), (None, 4)])
+def test_checkpoint_need_not_reach_back_behind_where_a_cut_may_go(script, least):
+    asked = []
+
+    class Asked(ToyBackend):
+        def checkpoint(self, least_rounds):
+            asked.append(least_rounds)
+            return super().checkpoint(least_rounds)
+
+    run_visits(plan(), ToySource(2, validated=script is not None), Asked(script), ToyStore())
+    # Without validation nothing is ever cut.
+    assert asked == [2, least]

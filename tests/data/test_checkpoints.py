@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from torn import Died, TornFileSystem
 
+from batchtrainingbooster.core.base_trainer import checkpoint_folder
+from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.history import History, Row
 from batchtrainingbooster.core.ports import Checkpoint
 from batchtrainingbooster.core.serialization import sealed
@@ -26,7 +28,7 @@ from batchtrainingbooster.data.checkpoints import (
 from batchtrainingbooster.data.files import written
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.lock import FolderLock
-from batchtrainingbooster.errors import CheckpointError, FingerprintMismatchError
+from batchtrainingbooster.errors import CheckpointError, ConfigError, FingerprintMismatchError
 
 IDENTITY = {"config_model": {"max_depth": 3, "eval_metric": ("auc",)}, "data": {"rows": 7}}
 ENVIRONMENT = {"xgboost": "3.2.0", "processors": 2}
@@ -297,3 +299,26 @@ def test_storage_that_fails_for_a_moment_costs_no_run_that_has_written(opened, m
         opened()
     monkeypatch.undo()
     assert same(opened().load(), checkpoint(2))
+
+
+@pytest.mark.parametrize("checkpoint_dir", ["s", "s/run"])
+def test_checkpoints_within_the_staged_folder_are_refused_before_anything_is_locked(
+    tmp_path, checkpoint_dir
+):
+    config = TrainingConfig(
+        staging_dir=str(tmp_path / "s"), checkpoint_dir=str(tmp_path / checkpoint_dir)
+    )
+    with (
+        pytest.raises(ConfigError, match=r"checkpoint_dir: \S+ is staging_dir, or lies within it"),
+        checkpoint_folder(config),
+    ):
+        pytest.fail("both are one")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_must_resume_needs_a_folder():
+    with (
+        pytest.raises(ConfigError, match="resume: 'must' needs checkpoint_dir"),
+        checkpoint_folder(TrainingConfig(resume="must")),
+    ):
+        pytest.fail("from where?")
