@@ -251,7 +251,7 @@ def _decide(
     keep = last.n_rounds
     if has_validation and not helped and plan.warm_restart == "best":
         # Where no visit has had a usable metric yet, there is no best model: back to the start.
-        keep = state.best.n_rounds if state.best else state.initial_rounds
+        keep = state.least_rounds
     elif plan.early_stopping_rounds and visit_best is not None:
         keep = visit_best.n_rounds
     logger.info(

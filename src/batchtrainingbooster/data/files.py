@@ -55,7 +55,7 @@ def written(folder: Folder, name: str, data: bytes) -> StoredFile:
 
 
 def described(folder: Folder, names: Sequence[str]) -> list[StoredFile]:
-    """What proves files that are there already, in the order of their names given."""
+    """What proves files that are there already, in the order given."""
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         return list(threads.map(partial(_described, folder), names))
 
@@ -79,10 +79,8 @@ def read_whole(folder: Folder, file: StoredFile, error: type[BatchTrainingError]
     BatchTrainingError
         The given one, naming the file.
     """
-    try:
+    with _reading(folder, file, error):
         content = folder.read(file.name)
-    except (OSError, pa.ArrowException) as cause:
-        raise error(unreadable(folder, file, cause)) from cause
     found = StoredFile(file.name, content.size, hashlib.sha256(content).hexdigest())
     _refuse_another(folder, file, found, error)
     return content
@@ -96,10 +94,8 @@ def refuse_damaged(folder: Folder, file: StoredFile, error: type[BatchTrainingEr
     BatchTrainingError
         The given one, naming the file.
     """
-    try:
+    with _reading(folder, file, error):
         found = _described(folder, file.name)
-    except (OSError, pa.ArrowException) as cause:
-        raise error(unreadable(folder, file, cause)) from cause
     _refuse_another(folder, file, found, error)
 
 
@@ -150,6 +146,14 @@ def refuse_other_files(
 def _is_hidden(name: str) -> bool:
     """As Spark has it: not among the data."""
     return any(part.startswith((".", "_")) for part in name.split("/"))
+
+
+@contextmanager
+def _reading(folder: Folder, file: StoredFile, error: type[BatchTrainingError]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as cause:
+        raise error(unreadable(folder, file, cause)) from cause
 
 
 def unreadable(folder: Folder, file: StoredFile, cause: Exception) -> str:

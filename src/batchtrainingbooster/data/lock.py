@@ -138,9 +138,7 @@ class FolderLock:
     def _give_back(self) -> None:
         """Whatever becomes of the lock, the run's own outcome is what counts."""
         try:
-            owner = _owner(found := self._read())
-            is_ours = owner.token == self._owner.token if owner else found is not None
-            if self._is_written and is_ours:
+            if self._is_written and not self._is_lost(self._read()):
                 self._folder.delete(FILE)
         except (OSError, pa.ArrowException) as error:
             logger.warning("%s/%s cannot be deleted: %s", self._folder, FILE, said(error))
@@ -154,17 +152,21 @@ class FolderLock:
             The given one.
         """
         found = self._read()
-        owner = _owner(found)
-        if found is None or (owner is not None and owner.token != self._owner.token):
+        if self._is_lost(found):
+            owner = _owner(found)
             what = f"taken over by {owner}" if owner else "unlocked by somebody"
             msg = f"{self._folder} was {what}; this run ends, so that two do not write to it"
             raise self._error(msg)
 
+    def _is_lost(self, found: bytes | None) -> bool:
+        """Whether it is gone, or another's; one that cannot be read is what a full disk left."""
+        owner = _owner(found)
+        return found is None or (owner is not None and owner.token != self._owner.token)
+
     def _beat(self) -> None:
         while not self._released.wait(BEAT_SECONDS):
             try:
-                owner = _owner(found := self._read())
-                if found is None or (owner is not None and owner.token != self._owner.token):
+                if self._is_lost(self._read()):
                     return
                 self._owner = attrs.evolve(self._owner, beat=self._owner.beat + 1)
                 self._folder.write(FILE, self._content())
