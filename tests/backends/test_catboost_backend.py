@@ -2,6 +2,10 @@
 
 import itertools
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +113,17 @@ def test_earlier_model_comes_back_as_it_was():
     assert ours.validate() == before
     features = rows(300, 5).features
     same(margins("catboost", ours, features), margins("catboost", earlier, features))
+
+
+def test_models_continued_after_loading_do_not_point_at_bytes_that_are_gone():
+    """A crash or a hang of CatBoost, so in a process of its own."""
+    script = Path(__file__).with_name("continued_statistics.py")
+    paths = os.pathsep.join(map(str, (script.parent, script.parents[1] / "core")))
+    environment = {**os.environ, "PYTHONPATH": paths}
+    found = subprocess.run(
+        [sys.executable, str(script)], env=environment, timeout=60, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
 
 
 def test_no_warning_where_categories_are_few(caplog):

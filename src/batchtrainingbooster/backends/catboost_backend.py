@@ -246,7 +246,7 @@ class Backend:
             if self._uses_statistics:
                 # Those of later visits have changed what the first trees give.
                 earlier = [model for model in self._after_visits if model.tree_count_ < n_rounds]
-                self._model = self._after_visits[len(earlier)].copy()
+                self._model = loaded(native(self._after_visits[len(earlier)]))
                 self._after_visits = [*earlier, self._model]
             self._model.shrink(ntree_end=n_rounds)
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 
 import catboost
 import numpy as np
@@ -56,8 +57,13 @@ class Predictor(BasePredictor):
 
 
 def loaded(native: bytes) -> catboost.CatBoost:
-    """A model from CatBoost's binary format."""
-    return catboost.CatBoost().load_model(blob=native)
+    """A model from CatBoost's binary format.
+
+    From a stream, as CatBoost reads a ``blob`` in place: a model that continues such a one points
+    at bytes that are gone with it, and so does ``copy()``. It crashes, hangs, or gives other
+    values (https://github.com/catboost/catboost/issues/2784).
+    """
+    return catboost.CatBoost().load_model(stream=BytesIO(native))
 
 
 def native(model: catboost.CatBoost) -> bytes:
