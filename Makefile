@@ -52,7 +52,7 @@ audit: setup ## Check the dependencies: pins, hashes, versions, licences, known 
 
 lock: ## Resolve requirements/dev.txt anew (needs uv)
 	uv pip compile pyproject.toml --group dev --extra spark --extra java --extra xgboost-cpu --extra catboost \
-		--extra lightgbm --extra plots \
+		--extra lightgbm --extra plots --extra report --extra mlflow --extra tensorboard \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
 
 build: setup ## Build the wheel into dist/

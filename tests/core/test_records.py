@@ -119,7 +119,7 @@ def test_form_of_a_schema_in_files_stays():
         },
     }
     assert [*TargetKind] == ["binary", "multiclass", "regression", "ranking"]
-    assert [*StopReason] == ["completed", "patience"]
+    assert [*StopReason] == ["completed", "patience", "callback", "interrupted", "failed"]
 
 
 def test_schema_spreads_arrays_over_columns():

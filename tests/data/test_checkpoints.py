@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from torn import Died, TornFileSystem
 
-from batchtrainingbooster.core.base_trainer import checkpoint_folder
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.history import History, Row
+from batchtrainingbooster.core.places import checkpoint_folder
 from batchtrainingbooster.core.ports import Checkpoint
 from batchtrainingbooster.core.serialization import sealed
 from batchtrainingbooster.core.state import RunState

@@ -23,8 +23,9 @@ from batchtrainingbooster.comparison.arms import (
     Task,
 )
 from batchtrainingbooster.comparison.report import Arm, StrategyComparison
-from batchtrainingbooster.core.base_trainer import BaseTrainer, staging_folder
+from batchtrainingbooster.core.base_trainer import BaseTrainer
 from batchtrainingbooster.core.parsing import copy_of
+from batchtrainingbooster.core.places import staging_folder
 from batchtrainingbooster.core.preparation import Prepared, look_at_more, prepare
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.core.serialization import converter

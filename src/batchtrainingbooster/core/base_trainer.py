@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from batchtrainingbooster.available_memory import available_bytes
+from batchtrainingbooster.callbacks.displays import displays
+from batchtrainingbooster.callbacks.run_folder import run_folder
+from batchtrainingbooster.callbacks.watching import WatchedRun, watched
 from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.events import RunEnd, RunStart, StagingStart
 from batchtrainingbooster.core.fitting import refuse_run_that_does_not_fit
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.interruption import noticed_signals
 from batchtrainingbooster.core.loop import RunPlan, run_visits
-from batchtrainingbooster.core.ports import Backend, BatchSource, CheckpointStore
+from batchtrainingbooster.core.outcome import model_trained, staging_end
+from batchtrainingbooster.core.places import checkpoint_folder, staging_folder
+from batchtrainingbooster.core.ports import Backend, BatchSource, CheckpointStore, Observer
 from batchtrainingbooster.core.preparation import prepare
-from batchtrainingbooster.core.request import parse_request
+from batchtrainingbooster.core.request import Request, parse_request
+from batchtrainingbooster.core.run_id import new_run_id
 from batchtrainingbooster.core.state import RunState
+from batchtrainingbooster.core.stopping import StopReason
 from batchtrainingbooster.core.timing import measured, timed
 from batchtrainingbooster.data.checkpoints import CheckpointFolder
-from batchtrainingbooster.data.filesystem import Folder
-from batchtrainingbooster.data.lock import FolderLock
 from batchtrainingbooster.data.manifest import Manifest
 from batchtrainingbooster.data.placing import load_of, place_rows
 from batchtrainingbooster.data.reader import StagedSource
 from batchtrainingbooster.data.spark_errors import spark_failures
-from batchtrainingbooster.data.staging import stage, staged_identity, unstage
-from batchtrainingbooster.errors import CheckpointError, ConfigError, NotFittedError
+from batchtrainingbooster.data.spark_progress import spark_progress
+from batchtrainingbooster.data.staging import stage, staged_identity
+from batchtrainingbooster.errors import NotFittedError
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.report.show import show_figure
 from batchtrainingbooster.versions import installed
@@ -48,9 +54,9 @@ class Timings:
     staging, training, total : float
     by_stage : dict of str to float
         The same in parts: ``profiling``, ``writing``, ``verification``, ``reading``, ``dataset
-        construction``, ``boosting``, ``checkpointing``, ``saving``, and, for boosters that tell
-        them apart, ``scoring of the trees so far`` and ``evaluation``; else those are part of
-        ``boosting``.
+        construction``, ``boosting``, ``checkpointing``, ``saving``, ``final evaluation``, and, for
+        boosters that tell them apart, ``scoring of the trees so far`` and ``evaluation``; else
+        those are part of ``boosting``.
     """
 
     staging: float
@@ -161,96 +167,96 @@ class BaseTrainer:
             With ``checkpoint_dir``, on Ctrl-C and SIGTERM, once the round is finished and the
             checkpoint written.
         """
-        start = time.perf_counter()
         request = parse_request(self.backend, config_model, config_training, config_lr_scheduler)
-        with measured() as by_stage, checkpoint_folder(request.config) as checkpoints:
-            with timed("profiling"), spark_failures("looking at the data"):
-                prepared = prepare(request, train_dataframe, valid_dataframe, target_column)
-            placement = place_rows(prepared.job)
-            load = load_of(prepared.job, placement)
-            refuse_run_that_does_not_fit(load, available_bytes())
-            store = None
-            if checkpoints is not None:
-                store = CheckpointFolder(
-                    *checkpoints,
-                    identity={**request.identity, "data": staged_identity(prepared.job, placement)},
-                    environment=environment(request.backend),
-                    resume=request.config.resume,
-                )
-            with staging_folder(request.config, train_dataframe) as folder:
-                is_own = request.config.staging_dir is None
-                manifest = stage(prepared.job, placement, folder, replace=is_own)
-                staged = time.perf_counter()
-                source = StagedSource(folder, manifest, prepared.class_weights, load)
-                plan = prepared.plan(source.num_batches)
-                state = train(plan, source, prepared.booster, store)
-            with timed("saving"):
-                model = prepared.model(state)
-        end = time.perf_counter()
-        timings = Timings(staged - start, end - staged, end - start, by_stage)
-        self._fitted = model, timings, manifest
-        if request.config.show_learning_curve:
-            show_figure(model.plot_learning_curve(), request.config.run_dir)
+        config = request.config
+        start = RunStart(
+            run_id=new_run_id(),
+            booster=self.backend,
+            target_column=target_column,
+            config=request.given,
+            versions=environment(request.backend),
+            run_dir=config.run_dir,
+        )
+        with ExitStack() as stack:
+            callbacks = [
+                *displays(config.verbosity),
+                *stack.enter_context(run_folder(config.run_dir)),
+                *config.callbacks,
+            ]
+            run = stack.enter_context(watched(start, callbacks, strict=config.callbacks_strict))
+            frames = train_dataframe, valid_dataframe
+            self._fitted = _train(request, frames, target_column, run)
+        model = self.model
+        if config.show_learning_curve:
+            show_figure(model.plot_learning_curve(), config.run_dir)
         return model
 
 
+def _train(
+    request: Request,
+    frames: tuple[DataFrame, DataFrame | None],
+    target_column: str,
+    run: WatchedRun,
+) -> tuple[BoostedModel, Timings, Manifest]:
+    """Stage, train, and look at the model; the run is told of all of it."""
+    start, emit, session = time.perf_counter(), run.observers.emit, frames[0].sparkSession
+    with measured() as by_stage, checkpoint_folder(request.config) as checkpoints:
+        emit(StagingStart())
+        with (
+            timed("profiling"),
+            spark_failures("looking at the data"),
+            spark_progress(session, run.tell_progress),
+        ):
+            prepared = prepare(request, *frames, target_column)
+        placement = place_rows(prepared.job)
+        load = load_of(prepared.job, placement)
+        refuse_run_that_does_not_fit(load, available_bytes())
+        store = None
+        if checkpoints is not None:
+            store = CheckpointFolder(
+                *checkpoints,
+                identity={**request.identity, "data": staged_identity(prepared.job, placement)},
+                environment=environment(request.backend),
+                resume=request.config.resume,
+            )
+        with staging_folder(request.config, frames[0]) as folder:
+            is_own = request.config.staging_dir is None
+            with spark_progress(session, run.tell_progress):
+                manifest = stage(prepared.job, placement, folder, replace=is_own)
+            staged = time.perf_counter()
+            emit(staging_end(prepared, manifest, staged - start, str(folder)))
+            source = StagedSource(folder, manifest, prepared.class_weights, load)
+            plan = prepared.plan(source.num_batches)
+            state = train(plan, source, prepared.booster, store, run.observers)
+            with timed("saving"):
+                model = prepared.model(state, run.recorder.record)
+            with timed("final evaluation"):
+                emit(model_trained(model, source))
+    end = time.perf_counter()
+    timings = Timings(staged - start, end - staged, end - start, by_stage)
+    run.end = RunEnd(
+        stop_reason=state.stop_reason or StopReason.COMPLETED,
+        visits=state.visit,
+        n_rounds=model.info.n_rounds,
+        best=state.best,
+        seconds=timings.total,
+        seconds_by_stage=by_stage,
+    )
+    return model, timings, manifest
+
+
 def train(
-    plan: RunPlan, source: BatchSource, booster: Backend, store: CheckpointStore | None
+    plan: RunPlan,
+    source: BatchSource,
+    booster: Backend,
+    store: CheckpointStore | None,
+    observer: Observer,
 ) -> RunState:
     """The loop; where it can go on later, a signal to end lets it write a checkpoint first."""
     if store is None:
-        return run_visits(plan, source, booster)
+        return run_visits(plan, source, booster, observer=observer)
     with noticed_signals() as interruption:
-        return run_visits(plan, source, booster, store, interruption)
-
-
-@contextmanager
-def checkpoint_folder(config: TrainingConfig) -> Iterator[tuple[Folder, FolderLock] | None]:
-    """The folder that the user named, if any, for this run alone."""
-    if config.checkpoint_dir is None:
-        if config.resume == "must":
-            msg = "config_training: resume: 'must' needs checkpoint_dir, where to go on from"
-            raise ConfigError(msg)
-        yield None
-        return
-    folder = Folder(config.checkpoint_dir)
-    if config.staging_dir is not None and Folder(config.staging_dir).holds(folder):
-        msg = (
-            f"config_training: checkpoint_dir: {folder} is staging_dir, or lies within it; staged "
-            "batches need a folder that holds nothing else"
-        )
-        raise ConfigError(msg)
-    with FolderLock(folder, "checkpoint_dir", CheckpointError) as lock:
-        yield folder, lock
-
-
-@contextmanager
-def staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]:
-    """The folder that the user named; else one that is removed once the run has come to its end.
-
-    With checkpoints, that lies beside them, and stays if the run fails, to be used again.
-    """
-    if config.staging_dir is not None:
-        yield Folder(config.staging_dir)
-        return
-    beside = None
-    # Spark cannot write to a URI with options behind a question mark.
-    if config.checkpoint_dir is not None and "?" not in config.checkpoint_dir:
-        beside = Folder(config.checkpoint_dir).within("staged")
-    with spark_failures("asking Spark for spark.master"):
-        master = str(frame.sparkSession.conf.get("spark.master", "local"))
-    if not master.startswith("local") and (beside is None or beside.local_path is not None):
-        msg = (
-            f"config_training: staging_dir: needed with spark.master={master}: "
-            "a path or URI that the executors and this process both reach"
-        )
-        raise ConfigError(msg)
-    if beside is not None:
-        yield beside
-        unstage(beside)
-        return
-    with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as path:
-        yield Folder(path)
+        return run_visits(plan, source, booster, store, interruption, observer)
 
 
 def environment(backend: Any) -> dict[str, Any]:

@@ -49,6 +49,15 @@ def _class_weight(instance: object, attribute: attrs.Attribute[Any], value: Any)
                 raise ValueError(msg)
 
 
+def _callbacks(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    for each in value:
+        if isinstance(each, type) or not callable(getattr(each, "on_event", None)):
+            kind = each.__name__ if isinstance(each, type) else type(each).__name__
+            made = f"the class {kind}; make one: {kind}()" if isinstance(each, type) else kind
+            msg = f"{attribute.name}: got {made}, need objects of classes derived from Callback"
+            raise ValueError(msg)  # noqa: TRY004 - as all validators do
+
+
 # What decides about the model; of the other settings, those that say which rows go where are part
 # of what is staged, and the rest changes nothing.
 DECIDE_ABOUT_THE_MODEL = (
@@ -122,11 +131,19 @@ class TrainingConfig:
         ``"auto"`` goes on from the newest checkpoint where there is one, ``"never"`` starts anew,
         ``"must"`` refuses to. Checkpoints of other rows or settings are refused.
     run_dir : str, optional
-        Local folder for what the run writes for people (plots). Default: a temporary folder.
+        Local folder for what the run leaves: settings, event log, history, plots, model, report.
+        Default: nothing is written.
     init_model : BoostedModel or str, optional
         An earlier model, or the folder of one, to continue.
     show_learning_curve : bool
         Show the learning curves in a notebook; elsewhere write them as PNG files.
+    callbacks : tuple of Callback
+        Told of all that happens, in this order.
+    callbacks_strict : bool
+        Whether an error in a callback ends the run; else it is logged, and training goes on.
+    verbosity : {0, 1, 2}
+        0 shows nothing; 1 shows progress where there is a terminal or notebook; 2 logs every round
+        too. What is logged, and where, is decided by the application (``setup_logger``).
     """
 
     num_batches: int | None = attrs.field(default=None, validator=_at_least(1, MAX_NUM_BATCHES))
@@ -157,3 +174,6 @@ class TrainingConfig:
     run_dir: str | None = None
     init_model: Any = None
     show_learning_curve: bool = False
+    callbacks: tuple[Any, ...] = attrs.field(default=(), validator=_callbacks)
+    callbacks_strict: bool = False
+    verbosity: Literal[0, 1, 2] = 1

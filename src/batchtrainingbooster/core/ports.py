@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
+from batchtrainingbooster.core.events import Event, StopRequest
 from batchtrainingbooster.core.state import RunState
 
 
@@ -73,6 +74,37 @@ class CheckpointStore(Protocol):
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep it whole, or fail and keep the one before."""
         ...
+
+
+class Observer(Protocol):
+    """Is told what happens, and cannot change it but by asking to stop."""
+
+    def emit(self, event: Event) -> Sequence[StopRequest]:
+        """What happened."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps for it."""
+        ...
+
+    def restore(self, states: Mapping[str, Any]) -> None:
+        """What a checkpoint has kept for it."""
+        ...
+
+
+class NoObserver:
+    """Nobody watches."""
+
+    def emit(self, event: Event) -> Sequence[StopRequest]:
+        """Say nothing."""
+        return ()
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def restore(self, states: Mapping[str, Any]) -> None:
+        """Take nothing."""
 
 
 class BatchSource(Protocol):

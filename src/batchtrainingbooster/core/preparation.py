@@ -13,6 +13,7 @@ from batchtrainingbooster.backends.settings import BoosterSettings, Problem, lin
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.continuing import continued, with_columns_of
 from batchtrainingbooster.core.loop import RunPlan
+from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.request import Request, maximize
 from batchtrainingbooster.core.state import RunState
 from batchtrainingbooster.core.stopping import Patience
@@ -48,7 +49,7 @@ class Prepared:
         """What the loop will do with this many batches."""
         return plan_of(self.request, self.settings, num_batches, self.maximize)
 
-    def model(self, state: RunState) -> BoostedModel:
+    def model(self, state: RunState, record: RunRecord) -> BoostedModel:
         """The model that the run has left in the booster."""
         backend = self.request.backend
         kind = self.job.schema.target.kind
@@ -66,7 +67,7 @@ class Prepared:
             stop_reason=state.stop_reason,
             config=self.request.given,
         )
-        return BoostedModel(info, self.booster.to_bytes(), state.history)
+        return BoostedModel(info, self.booster.to_bytes(), state.history, record)
 
 
 def plan_of(

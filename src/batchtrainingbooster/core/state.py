@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from batchtrainingbooster.core.history import History
@@ -25,6 +27,10 @@ class RunState:
         Of each finished visit: did it improve the best model?
     best : Best, optional
         None until a visit was validated.
+    stop_reason : StopReason, optional
+        None while there are visits to make.
+    callbacks : dict
+        What they keep, by name.
     """
 
     visit: int = 0
@@ -33,6 +39,7 @@ class RunState:
     improved: tuple[bool, ...] = ()
     best: Best | None = None
     stop_reason: StopReason | None = None
+    callbacks: dict[str, Any] = attrs.field(factory=dict)
 
     @property
     def visits_without_improvement(self) -> int:

@@ -13,6 +13,9 @@ class StopReason(StrEnum):
 
     COMPLETED = "completed"
     PATIENCE = "patience"
+    CALLBACK = "callback"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
 
 
 @attrs.frozen

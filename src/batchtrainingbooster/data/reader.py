@@ -90,6 +90,17 @@ class StagedSource:
         part = self._manifest.validation
         return None if part is None else self._read(part, "the validation set")
 
+    @property
+    def validation_rows(self) -> int:
+        """How many validation rows there are."""
+        part = self._manifest.validation
+        return 0 if part is None else part.rows
+
+    def validation_sample(self, rows: int) -> Batch | None:
+        """At most so many validation rows, drawn by their hashes; their queries are not kept."""
+        part = self._manifest.validation
+        return None if part is None else self._sample(part, rows)
+
     def reference(self) -> Batch:
         """A sample of rows over all batches, the same for the same rows and seed.
 

@@ -11,6 +11,7 @@ from batchtrainingbooster.backends.registry import load_backend
 from batchtrainingbooster.core import links
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.history import History
+from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import TableSchema
 from batchtrainingbooster.errors import ConfigError
@@ -70,12 +71,21 @@ class BoostedModel:
     native : bytes
         The booster's own file.
     history : History
+    record : RunRecord, optional
+        What else is known of the run, for reports.
     """
 
-    def __init__(self, info: ModelInfo, native: bytes, history: History) -> None:
+    def __init__(
+        self,
+        info: ModelInfo,
+        native: bytes,
+        history: History,
+        record: RunRecord | None = None,
+    ) -> None:
         self.info = info
         self.native = native
         self.history = history
+        self.record = record or RunRecord(rows=list(history), best=info.best)
         self._predictor: Any = None
 
     def __repr__(self) -> str:
@@ -232,6 +242,26 @@ class BoostedModel:
         from batchtrainingbooster.report.plots import learning_curve
 
         return learning_curve(self.history, self.info.metric, self.info.best)
+
+    def report(self, path: str | PathLike[str]) -> None:
+        """Write a page about the run that needs neither a network nor this library.
+
+        What was trained on what, learning curves, learning rate, balance of the batches, how the
+        model does on validation rows, importance, time by stage, settings, versions, warnings.
+
+        Parameters
+        ----------
+        path : str or path
+            An HTML file; replaced where there is one.
+
+        Raises
+        ------
+        MissingDependencyError
+            If plotly or jinja2 is not installed.
+        """
+        from batchtrainingbooster.report.page import write_report
+
+        write_report(self.record, path)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save as a folder: the booster's own file, and JSON.

@@ -7,12 +7,14 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import attrs
 
 from batchtrainingbooster.backends.registry import BACKENDS, load_backend
 from batchtrainingbooster.core.history import History
+from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.core.serialization import sealed, unsealed
 from batchtrainingbooster.data.files import (
@@ -27,8 +29,11 @@ from batchtrainingbooster.errors import ModelFormatError
 from batchtrainingbooster.model.boosted_model import BoostedModel, ModelInfo
 
 METADATA = "metadata.json"
+T = TypeVar("T")
+
 HISTORY = "history.json"
-FORMAT_VERSION = 2
+RECORD = "record.json"
+FORMAT_VERSION = 3
 
 
 @attrs.frozen(kw_only=True)
@@ -38,13 +43,14 @@ class Metadata:
     Attributes
     ----------
     model : ModelInfo
-    native, history : StoredFile
-        The booster's own file, and the history.
+    native, history, record : StoredFile
+        The booster's own file, the history, and what else is known of the run.
     """
 
     model: ModelInfo
     native: StoredFile
     history: StoredFile
+    record: StoredFile
 
 
 def save(model: BoostedModel, path: str | os.PathLike[str]) -> None:
@@ -76,6 +82,8 @@ def _write(model: BoostedModel, folder: Folder) -> None:
         model=model.info,
         native=written(folder, native_file, model.native),
         history=written(folder, HISTORY, sealed(model.history, FORMAT_VERSION)),
+        # Its rounds are the history's.
+        record=written(folder, RECORD, sealed(attrs.evolve(model.record, rows=[]), FORMAT_VERSION)),
     )
     folder.write(METADATA, sealed(metadata, FORMAT_VERSION))
 
@@ -104,10 +112,15 @@ def load(path: str | os.PathLike[str]) -> BoostedModel:
     folder = Folder(os.fspath(path))
     metadata = _metadata(folder)
     native = bytes(read_whole(folder, metadata.native, ModelFormatError))
-    data = bytes(read_whole(folder, metadata.history, ModelFormatError))
-    where = f"{folder}/{metadata.history.name}"
-    history = unsealed(data, History, FORMAT_VERSION, where, ModelFormatError)
-    return BoostedModel(metadata.model, native, history)
+    history = _part(folder, metadata.history, History)
+    record = _part(folder, metadata.record, RunRecord)
+    record.rows = list(history)
+    return BoostedModel(metadata.model, native, history, record)
+
+
+def _part(folder: Folder, file: StoredFile, kind: type[T]) -> T:
+    data = bytes(read_whole(folder, file, ModelFormatError))
+    return unsealed(data, kind, FORMAT_VERSION, f"{folder}/{file.name}", ModelFormatError)
 
 
 def load_info(path: str | os.PathLike[str]) -> ModelInfo:
@@ -132,7 +145,7 @@ def verified(path: str | os.PathLike[str]) -> list[StoredFile]:
     load(path)
     folder = Folder(os.fspath(path))
     metadata = _metadata(folder)
-    files = [metadata.native, metadata.history]
+    files = [metadata.native, metadata.history, metadata.record]
     own = StoredFile(METADATA, folder.size(METADATA) or 0, "")
     refuse_other_files(folder, "", [*files, own], ModelFormatError)
     return files
