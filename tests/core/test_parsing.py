@@ -21,6 +21,7 @@ from batchtrainingbooster.backends.xgboost_parameters import (
     target_kind,
     with_defaults,
 )
+from batchtrainingbooster.callbacks.base import Callback
 from batchtrainingbooster.core import schedules
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.metrics import is_maximized
@@ -84,6 +85,9 @@ def test_defaults_are_those_that_the_documentation_names():
         "run_dir": None,
         "init_model": None,
         "show_learning_curve": False,
+        "callbacks": (),
+        "callbacks_strict": False,
+        "verbosity": 1,
     }
 
 
@@ -99,6 +103,8 @@ BOUNDS = {
     "validation_fraction": ([1e-9, 1 - 1e-9, None], [0, 1, 0.0, 1.0, 2, -0.1, math.nan]),
     "feature_columns": ([["a"], ("a", "b"), None], [[], (), ["a", "b", "a"]]),
     "categorical_columns": ([[], ["a"], None], [["a", "a"]]),
+    "verbosity": ([0, 2], [-1, 3]),
+    "callbacks": ([[], [Callback()]], [[Callback], [print], [None]]),
     "class_weight": (
         ["balanced", {"a": 0}, {}, None],
         [{"a": -1e-9}, {1: math.nan}, {1: math.inf}],
@@ -127,7 +133,12 @@ WRONG_TYPES = {
         {},
     ],
     ("min_delta", "validation_fraction"): ["0.1", True, [0.1]],
-    ("maximize", "allow_precision_loss", "show_learning_curve"): [0, 1, "yes", 1.0],
+    ("maximize", "allow_precision_loss", "show_learning_curve", "callbacks_strict"): [
+        0,
+        1,
+        "yes",
+        1.0,
+    ],
     ("weight_column", "group_column", "staging_dir", "checkpoint_dir", "run_dir"): [
         1,
         True,

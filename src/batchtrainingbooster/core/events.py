@@ -253,13 +253,7 @@ class CheckpointWritten:
 
 @attrs.frozen(kw_only=True)
 class EarlyStop:
-    """No more visits are made, though the plan has more.
-
-    Attributes
-    ----------
-    stop_reason : StopReason
-    why : str
-    """
+    """No more visits are made, though the plan has more."""
 
     stop_reason: StopReason
     why: str

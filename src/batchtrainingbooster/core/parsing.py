@@ -308,6 +308,7 @@ def describe_type(wanted: Any) -> str:
         str: "a text",
         bool: "True or False",
         type(None): "None",
+        Any: "an object",
     }
     if wanted in words:
         return words[wanted]
