@@ -90,6 +90,13 @@ PAIRS = (
             ),
         ),
     ),
+    Pair(
+        "watching",
+        tuple(
+            Contender(name, "ours", ours(MANY_ROUNDS, BATCHES, "--watching", name))
+            for name in ("everything", "nothing", "default")
+        ),
+    ),
     Pair("transform", (Contender("both in turn", "transform"),)),
     Pair("import", (Contender("ours", "import_time", data="none"),)),
     Pair(

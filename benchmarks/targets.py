@@ -171,6 +171,12 @@ def targets(runs: Sequence[Run], valid_rows: int) -> list[Target]:
             ">=", 1.0,
         ),
         Target(
+            "watching a run: display, run folder, plots, report",
+            "seconds of fit with all of them / without any event",
+            ratio(runs, "watching", seconds),
+            "<=", 1.02,
+        ),
+        Target(
             "transform against xgboost.spark's, 200 trees each",
             "rows a second of ours / of the other",
             median([float(run["ratio"]) for run in of(runs, "transform", 0).values()]),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,6 +29,15 @@ TRAINERS = {
 }
 
 
+def tell_nobody() -> None:
+    """Take out what this package does for those who watch, to see what it costs."""
+    from batchtrainingbooster.callbacks.observers import Observers
+    from batchtrainingbooster.core import base_trainer
+
+    Observers.emit = lambda self, event: []  # type: ignore[method-assign]
+    base_trainer.model_trained = lambda model, source: None  # type: ignore[assignment]
+
+
 @click.command(help=__doc__)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--booster", type=click.Choice(list(TRAINERS)), default="xgboost")
@@ -39,6 +50,13 @@ TRAINERS = {
 @click.option("--seed", default=0, show_default=True, help="Of the batches.")
 @click.option("--no-validation", is_flag=True, help="Train without validation rows.")
 @click.option("--cold", is_flag=True, help="Without a warm-up.")
+@click.option(
+    "--watching",
+    type=click.Choice(["nothing", "default", "everything"]),
+    default="default",
+    show_default=True,
+    help="No events at all; or as it comes; or with a display, a run folder, plots and report.",
+)
 @click.option("--memory", default="1g", show_default=True, help="spark.driver.memory")
 def main(
     data: Path,
@@ -48,6 +66,7 @@ def main(
     rounds: int,
     staging_dir: str | None,
     seed: int,
+    watching: str,
     memory: str,
     *,
     no_validation: bool,
@@ -74,9 +93,16 @@ def main(
     }
     config_model = {"n_estimators": rounds, **PARAMETERS[booster]}
     schedule = {"kind": "constant", "initial_lr": LEARNING_RATE}
+    if watching == "nothing":
+        tell_nobody()
+    elif watching == "everything":
+        # As in a terminal: the display is drawn, wherever it goes.
+        os.environ["FORCE_COLOR"] = "1"
+        config_training["run_dir"] = tempfile.mkdtemp(prefix="batchtrainingbooster-bench-run-")
     idle = idle_bytes()
     if not cold:
-        one_round, elsewhere = {**config_model, "n_estimators": 1}, {"staging_dir": None}
+        one_round = {**config_model, "n_estimators": 1}
+        elsewhere = {"staging_dir": None, "run_dir": None}
         trainer.fit(train, valid, TARGET, one_round, {**config_training, **elsewhere}, schedule)
     with watched(idle) as window:
         start = time.perf_counter()

@@ -115,8 +115,8 @@ def resealed(folder, change):
         (lambda f: (f / "metadata.json").write_text("{"), "metadata.json is damaged: no JSON"),
         (lambda f: (f / "metadata.json").write_text("[]"), "metadata.json is damaged, or no file"),
         (
-            lambda f: (f / "metadata.json").write_text('{"format_version": 3}'),
-            "has format 3; this version reads format 2: install a newer",
+            lambda f: (f / "metadata.json").write_text('{"format_version": 4}'),
+            "has format 4; this version reads format 3: install a newer",
         ),
         (lambda f: flip(f / "metadata.json"), "metadata.json is damaged"),
         (lambda f: resealed(f, lambda c: c.pop("model")), "metadata.json is damaged"),

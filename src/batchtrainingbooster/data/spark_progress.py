@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame
 
 SECONDS = 0.5
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
@@ -17,7 +17,7 @@ _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
 
 @contextmanager
 def spark_progress(
-    session: SparkSession, tell: Callable[[int, int], object], seconds: float = SECONDS
+    frame: DataFrame, tell: Callable[[int, int], object], seconds: float = SECONDS
 ) -> Iterator[None]:
     """Tell from a thread of its own how many tasks are done, and how many there are.
 
@@ -26,16 +26,17 @@ def spark_progress(
 
     Parameters
     ----------
-    session : SparkSession
+    frame : DataFrame
+        Of the session.
     tell : callable
         Takes tasks done, and tasks, of the stages of the jobs that run.
     seconds : float
         From one look to the next.
     """
     try:
-        context = session.sparkContext
+        context = frame.sparkSession.sparkContext
         group = context.getLocalProperty(_GROUP)
-    except Exception:  # noqa: BLE001 - Spark Connect has no context; a stopped session fails later
+    except Exception:  # noqa: BLE001 - Spark Connect has no context; what is no frame is refused later
         yield
         return
     is_ours = group is None
@@ -68,11 +69,11 @@ def _look(
     while not over.wait(seconds):
         try:
             found = _tasks(tracker, group)
+            if found != last and found[1]:
+                tell(*found)
+                last = found
         except Exception:  # noqa: BLE001 - the session may be stopped under us; progress is no need
             return
-        if found != last and found[1]:
-            tell(*found)
-            last = found
 
 
 def _tasks(tracker: Any, group: str) -> tuple[int, int]:
