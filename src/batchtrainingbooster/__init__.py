@@ -10,8 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from batchtrainingbooster.callbacks.base import Callback
+    from batchtrainingbooster.callbacks.mlflow import MLflowCallback
+    from batchtrainingbooster.callbacks.tensorboard import TensorBoardCallback
     from batchtrainingbooster.comparison.strategies import compare_strategies
     from batchtrainingbooster.core.config import TrainingConfig
+    from batchtrainingbooster.core.events import StopRequest
     from batchtrainingbooster.errors import BatchTrainingError
     from batchtrainingbooster.logger.logger import setup_logger
     from batchtrainingbooster.model.boosted_model import BoostedModel
@@ -22,8 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchTrainingError",
     "BoostedModel",
+    "Callback",
     "CatBoostTrainer",
     "LightGBMTrainer",
+    "MLflowCallback",
+    "StopRequest",
+    "TensorBoardCallback",
     "TrainingConfig",
     "XGBoostTrainer",
     "compare_strategies",
@@ -34,8 +42,12 @@ __version__ = "0.1.0"
 _MODULES = {
     "BatchTrainingError": "errors",
     "BoostedModel": "model.boosted_model",
+    "Callback": "callbacks.base",
     "CatBoostTrainer": "trainers.catboost_trainer",
     "LightGBMTrainer": "trainers.lightgbm_trainer",
+    "MLflowCallback": "callbacks.mlflow",
+    "StopRequest": "core.events",
+    "TensorBoardCallback": "callbacks.tensorboard",
     "TrainingConfig": "core.config",
     "XGBoostTrainer": "trainers.xgboost_trainer",
     "compare_strategies": "comparison.strategies",

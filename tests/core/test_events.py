@@ -200,9 +200,20 @@ def test_what_a_callback_keeps_comes_back_before_training_goes_on():
     store = ToyStore(dies_at=2)
     with pytest.raises(Killed):
         run([5, 4, 3, 2, 1, 0], 3, [Callback(), Counting()], store)
+    # Others before it make no difference.
     counting = Counting()
-    run([1, 0], 3, [Callback(), counting], store)
+    run([1, 0], 3, [Collector(), Callback(), counting], store)
     assert counting.visits == 3
+
+
+def test_two_callbacks_of_one_class_keep_apart():
+    store, first = ToyStore(dies_at=2), Counting()
+    first.visits = 10
+    with pytest.raises(Killed):
+        run([5, 4, 3, 2, 1, 0], 3, [first, Counting()], store)
+    again = Counting(), Counting()
+    run([1, 0], 3, again, store)
+    assert [each.visits for each in again] == [13, 3]
 
 
 def test_a_callback_that_kept_nothing_is_not_restored():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ class Observers:
         return answers
 
     def state(self) -> dict[str, Any]:
-        """What each callback keeps, by its name and place."""
+        """What each callback keeps, by its class, and its place among those of that class."""
         kept = {name: callback.state() for name, callback in self._named()}
         return {name: state for name, state in kept.items() if state}
 
@@ -76,7 +77,13 @@ class Observers:
                 callback.restore(states[name])
 
     def _named(self) -> list[tuple[str, Callback]]:
-        return [(f"{i}:{type(each).__qualname__}", each) for i, each in enumerate(self._callbacks)]
+        seen: Counter[str] = Counter()
+        named = []
+        for each in self._callbacks:
+            kind = type(each).__qualname__
+            named.append((f"{kind}:{seen[kind]}", each))
+            seen[kind] += 1
+        return named
 
     def _note(self, callback: Callback, event: Event, error: Exception) -> None:
         """The first error of a callback with its traceback; others in short."""
