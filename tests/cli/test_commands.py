@@ -279,7 +279,7 @@ def test_readme_config_file_is_valid(tmp_path):
 
 def test_help_is_quick_and_lists_all_commands():
     shown = CliRunner().invoke(cli, ["--help"]).output
-    for name in ("train", "compare", "predict", "inspect", "demo"):
+    for name in ("train", "compare", "predict", "inspect", "watch", "runs", "demo"):
         assert f"  {name} " in shown
     code = (
         "import sys\nfrom batchtrainingbooster.cli.main import cli\n"

@@ -3,10 +3,8 @@
 import builtins
 import inspect
 import json
-import logging
 import pickle
 import re
-import subprocess
 import sys
 
 import cattrs
@@ -19,7 +17,6 @@ from batchtrainingbooster.core.history import History, Row
 from batchtrainingbooster.core.serialization import converter
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
-from batchtrainingbooster.logger.logger import setup_logger
 from batchtrainingbooster.model.boosted_model import ModelInfo
 
 
@@ -273,75 +270,3 @@ def test_missing_dependency_names_the_install_line():
         "Learning curves needs matplotlib, which is not installed: "
         "pip install 'batchtrainingbooster[plots]'"
     )
-
-
-def test_import_sets_up_no_logging():
-    code = (
-        "import logging, batchtrainingbooster.logger.logger as ours\n"
-        "logger = logging.getLogger(ours.NAME)\n"
-        "print(logger.handlers, logger.level, logging.getLogger().handlers)\n"
-        "logger.error('heard by nobody')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[<NullHandler (NOTSET)>] 0 []"
-    assert done.stderr == ""
-
-
-@pytest.fixture
-def logger():
-    logger = logging.getLogger("batchtrainingbooster")
-    before, level = list(logger.handlers), logger.level
-    logger.handlers = [logging.NullHandler()]
-    yield logger
-    for handler in logger.handlers:
-        handler.close()
-    logger.handlers = before
-    logger.setLevel(level)
-
-
-def test_logger_is_set_up_once_however_often(logger, tmp_path, capsys):
-    setup_logger("INFO", tmp_path / "deep" / "first.log")
-    assert setup_logger("INFO", str(tmp_path / "second.log")) is logger
-    assert [type(handler) for handler in logger.handlers] == [
-        logging.NullHandler, logging.StreamHandler, logging.FileHandler,
-    ]  # fmt: skip
-    logging.getLogger("batchtrainingbooster.core.loop").info("Visit %d: é", 3)
-    logging.getLogger("batchtrainingbooster.core.loop").debug("hidden")
-    (line,) = (tmp_path / "second.log").read_text(encoding="utf-8").splitlines()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d [\d:,]+  INFO     Visit 3: é", line)
-    assert capsys.readouterr().err == f"{line}\n"
-    assert (tmp_path / "deep" / "first.log").read_text() == ""
-
-
-def test_log_file_is_appended_to_and_dropped_by_the_next_setup(logger, tmp_path):
-    file = tmp_path / "run.log"
-    file.write_text("earlier\n")
-    setup_logger(logging.WARNING, file)
-    logger.warning("now")
-    logger.info("hidden")
-    handler = logger.handlers[-1]
-    setup_logger()
-    assert handler.stream is None
-    logger.info("elsewhere")
-    first, second = file.read_text().splitlines()
-    assert first == "earlier"
-    assert second.endswith("WARNING  now")
-    assert len(logger.handlers) == 2
-
-
-def test_handlers_of_others_stay(logger):
-    theirs = logging.NullHandler()
-    logger.addHandler(theirs)
-    setup_logger()
-    setup_logger()
-    assert theirs in logger.handlers
-    assert len(logger.handlers) == 3
-
-
-def test_unknown_level_changes_nothing(logger):
-    setup_logger("WARNING")
-    before = list(logger.handlers)
-    with pytest.raises(ValueError, match="LOUD"):
-        setup_logger("LOUD")
-    assert logger.handlers == before
-    assert logger.level == logging.WARNING

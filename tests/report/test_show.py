@@ -1,20 +1,40 @@
-# ruff: noqa: E501 - rows are drawn up as a table
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from matplotlib.figure import Figure
 
-from batchtrainingbooster.core.history import History, Row
-from batchtrainingbooster.report.plots import learning_curve
+from batchtrainingbooster.errors import ConfigError
 from batchtrainingbooster.report.show import show_figure
 
 
-def test_figure_is_written_and_logged_outside_a_notebook(tmp_path, caplog):
+def test_figure_of_a_run_without_a_folder_goes_to_a_temporary_one(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     caplog.set_level("INFO", "batchtrainingbooster")
-    file = show_figure(Figure(), str(tmp_path / "deep" / "run"))
-    assert file == tmp_path / "deep" / "run" / "learning_curve.png"
+    files = [show_figure(Figure(), None) for _ in range(2)]
+    assert len(set(files)) == 2
+    for file in files:
+        assert file.parent.parent == tmp_path
+        assert file.read_bytes().startswith(b"\x89PNG")
+        assert str(file) in caplog.text
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_figure_in_the_run_folder_is_left_as_it_is(tmp_path, caplog, scheme):
+    caplog.set_level("INFO", "batchtrainingbooster")
+    there = tmp_path / "plots" / "learning_curve.png"
+    there.parent.mkdir()
+    there.write_text("already")
+    assert show_figure(Figure(), f"{scheme}{tmp_path}") == there
+    assert there.read_text() == "already"
+    assert str(there) in caplog.text
+
+
+def test_figure_that_the_run_folder_lacks_is_written_there(tmp_path):
+    file = show_figure(Figure(), str(tmp_path / "run"))
+    assert file == tmp_path / "run" / "plots" / "learning_curve.png"
     assert file.read_bytes().startswith(b"\x89PNG")
-    assert str(file) in caplog.text
 
 
 def test_figure_is_displayed_in_a_notebook(tmp_path, monkeypatch):
@@ -30,24 +50,7 @@ def test_figure_is_displayed_in_a_notebook(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def rows(valid):
-    return [
-        Row(visit, visit, 0, 2 * visit + i, 2 * visit + i + 1, 0.1 / (visit + 1),
-            {"auc": 0.5, "logloss": 0.7 - 0.1 * i}, {"auc": 0.5, "logloss": 0.8} if valid else {}, 0.1)
-        for visit in range(3)
-        for i in range(2)
-    ]  # fmt: skip
-
-
-def test_curve_has_a_line_at_each_batch_boundary():
-    upper, lower = learning_curve(History(tuple(rows(valid=True))), "logloss", None).axes
-    for axes in (upper, lower):
-        boundaries = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
-        assert boundaries == [0.5, 2.5, 4.5]
-    assert upper.get_ylabel() == "logloss"
-    assert [text.get_text() for text in upper.texts] == ["batch 1", "batch 2", "batch 3"]
-
-
-def test_curve_is_drawn_without_validation():
-    upper, _ = learning_curve(History(tuple(rows(valid=False))), "logloss", None).axes
-    assert upper.get_legend_handles_labels()[1] == ["train (batch)"]
+def test_a_remote_folder_is_refused():
+    with pytest.raises(ConfigError, match="is no local folder"):
+        show_figure(Figure(), "s3://bucket/run")
+    assert not Path("s3:").exists()

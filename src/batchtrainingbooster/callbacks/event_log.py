@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any, cast
 
 import attrs
 
 from batchtrainingbooster.callbacks.base import Callback
-from batchtrainingbooster.core.events import EVENTS, Event, StopRequest, name_of
+from batchtrainingbooster.core.events import EVENTS, Event, RunEnd, StopRequest, name_of
 from batchtrainingbooster.core.serialization import converter
 
 FILE = "events.jsonl"
@@ -28,26 +29,46 @@ class EventLog(Callback):
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._stream: Any = None
+        self._stream: FileIO | None = None
 
     def on_event(self, event: Event) -> StopRequest | None:
         """Write a line, and let others see it."""
         if self._stream is None:
             self._stream = self._opened()
-        self._stream.write(to_line(event, datetime.now(UTC)))
-        if name_of(type(event)) == "run_end":
-            self._stream.close()
-            self._stream = None
+        line = to_line(event, datetime.now(UTC))
+        try:
+            _write_whole(self._stream, line)
+        except OSError:
+            # Half of it may be there: the next event begins anew.
+            self._close()
+            raise
+        if isinstance(event, RunEnd):
+            self._close()
         return None
 
-    def _opened(self) -> Any:
+    def _opened(self) -> FileIO:
         """The file, at the begin of a line: a process that was killed may have left half of one."""
-        stream = self._file.open("ab+", buffering=0)
-        if stream.tell():
-            stream.seek(-1, 2)
-            if stream.read(1) != b"\n":
-                stream.write(b"\n")
+        stream = FileIO(self._file, "a+")
+        try:
+            if stream.tell():
+                stream.seek(-1, 2)
+                if stream.read(1) != b"\n":
+                    _write_whole(stream, b"\n")
+        except OSError:
+            stream.close()
+            raise
         return stream
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+
+
+def _write_whole(stream: FileIO, data: bytes) -> None:
+    """A disk that is nearly full takes the first part, and says so at the second."""
+    while data:
+        data = data[stream.write(data) :]
 
 
 def to_line(event: Event, time: datetime) -> bytes:
@@ -78,10 +99,13 @@ class EventReader:
     ----------
     file : Path
         It need not exist yet.
+    without : collection of str
+        Names of events that are passed over, which is quick.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, without: Collection[str] = ()) -> None:
         self._file = file
+        self._without = [f'"event": "{name}"'.encode() for name in without]
         self._position = 0
 
     def new(self) -> Iterator[tuple[datetime, Event]]:
@@ -97,6 +121,9 @@ class EventReader:
                     if not line.endswith(b"\n"):
                         return
                     self._position += len(line)
+                    # Where ``to_line`` puts the name.
+                    if any(name in line[:100] for name in self._without):
+                        continue
                     found = _event_in(line)
                     if found is not None:
                         yield found
@@ -104,15 +131,15 @@ class EventReader:
             return
 
 
-def read_events(file: Path) -> list[tuple[datetime, Event]]:
-    """All events of a log, and when they happened."""
-    return list(EventReader(file).new())
+def read_events(file: Path, without: Collection[str] = ()) -> list[tuple[datetime, Event]]:
+    """All events of a log, but for those with these names, and when they happened."""
+    return list(EventReader(file, without).new())
 
 
 def _event_in(line: bytes) -> tuple[datetime, Event] | None:
     try:
         fields = json.loads(line)
-        time = datetime.fromisoformat(fields.pop("time"))
+        time = datetime.fromisoformat(fields.pop("time")).astimezone(UTC)
         kind = EVENTS[fields.pop("event")]
         return time, converter.structure(fields, kind)
     except Exception:  # noqa: BLE001 - cattrs raises groups of whatever its fields raise

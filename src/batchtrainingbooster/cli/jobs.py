@@ -24,10 +24,11 @@ _TRAINERS = {
 }
 
 
-def run_training(file: TrainingFile) -> str:
+def run_training(file: TrainingFile, *, is_quiet: bool = False) -> str:
     """Train, save, and say what came of it."""
     trainer = _TRAINERS[file.trainer]()
-    configs = (file.config_model, file.config_training, file.config_lr_scheduler)
+    quietly = {"verbosity": 0} if is_quiet else {}
+    configs = (file.config_model, {**file.config_training, **quietly}, file.config_lr_scheduler)
     # Refused before Spark starts: settings, and a place that is taken.
     parse_request(trainer.backend, *configs)
     check_place(file.model_dir)

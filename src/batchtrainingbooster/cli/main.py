@@ -1,4 +1,4 @@
-"""The command line: train, compare, predict, inspect, demo."""
+"""The command line: train, compare, predict, inspect, watch, runs, demo."""
 
 from __future__ import annotations
 
@@ -9,28 +9,52 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
+import attrs
 import click
 
 import batchtrainingbooster
+from batchtrainingbooster.cli.runs import runs
+from batchtrainingbooster.cli.watch import watch
 from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.errors import BatchTrainingError
 from batchtrainingbooster.logger.logger import setup_logger
 
 
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Those of every command."""
+
+    debug: bool
+    quiet: bool
+    log_file: Path | None
+    log_format: str
+
+    def set_up_logger(self, file: Path | None = None) -> None:
+        """Log to the console and, where one is named, to a file."""
+        level = "WARNING" if self.quiet else "INFO"
+        setup_logger(level, self.log_file or file, format=self.log_format)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(batchtrainingbooster.__version__, prog_name="batchtrainingbooster")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
+@click.option("-q", "--quiet", is_flag=True, help="Show warnings only, and no progress.")
+@click.option("--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Log there too.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 @click.pass_context
-def cli(context: click.Context, *, debug: bool, quiet: bool) -> None:
+def cli(
+    context: click.Context, *, debug: bool, quiet: bool, log_file: Path | None, log_format: str
+) -> None:
     """Train gradient-boosted trees batch by batch from Spark DataFrames."""
-    context.obj = {"debug": debug, "level": "WARNING" if quiet else "INFO"}
+    context.obj = Settings(debug=debug, quiet=quiet, log_file=log_file, log_format=log_format)
 
 
 @cli.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
-def train(settings: dict[str, str], config: Path) -> None:
+def train(settings: Settings, config: Path) -> None:
     """Train as the YAML file CONFIG says, and save the model.
 
     Its keys are those of the Python call, and where to read from: trainer, target_column, train,
@@ -39,14 +63,14 @@ def train(settings: dict[str, str], config: Path) -> None:
     from batchtrainingbooster.cli.jobs import run_training
     from batchtrainingbooster.cli.training_file import read_training_file
 
-    setup_logger(settings["level"])
-    click.echo(run_training(read_training_file(config)))
+    settings.set_up_logger()
+    click.echo(run_training(read_training_file(config), is_quiet=settings.quiet))
 
 
 @cli.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
-def compare(settings: dict[str, str], config: Path) -> None:
+def compare(settings: Settings, config: Path) -> None:
     """Train as the YAML file CONFIG says in three ways, and say which is worth its while.
 
     Batch by batch, on all rows from disk, and on one batch alone: the same rounds, early stopping
@@ -56,7 +80,7 @@ def compare(settings: dict[str, str], config: Path) -> None:
     from batchtrainingbooster.cli.jobs import run_comparison
     from batchtrainingbooster.cli.training_file import read_training_file
 
-    setup_logger(settings["level"])
+    settings.set_up_logger()
     click.echo(run_comparison(read_training_file(config)))
 
 
@@ -72,7 +96,7 @@ def compare(settings: dict[str, str], config: Path) -> None:
 )
 @click.pass_obj
 def predict(
-    settings: dict[str, str],
+    settings: Settings,
     model: Path,
     source: str,
     source_format: str,
@@ -91,7 +115,7 @@ def predict(
     if bad:
         msg = f"got {bad[0]!r}, need KEY=VALUE"
         raise click.BadParameter(msg, param_hint="--option")
-    setup_logger(settings["level"])
+    settings.set_up_logger()
     reading = dict(option.split("=", 1) for option in options)
     rows = run_prediction(model, (source, source_format, reading), (output, output_format, mode))
     click.echo(f"{rows:,} rows scored: {without_secrets(output)}")
@@ -115,18 +139,22 @@ def inspect(path: str, *, as_json: bool, verify: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo-output"),
     show_default=True,
-    help="Folder for model, plots and log.",
+    help="The run folder: model, report, plots, log.",
 )
 @click.pass_obj
-def demo(settings: dict[str, str], output: Path) -> None:
+def demo(settings: Settings, output: Path) -> None:
     """Train on 327,346 real flights: which will be late by more than 15 minutes."""
     from batchtrainingbooster.cli.demo import run_demo
 
     output.mkdir(parents=True, exist_ok=True)
     log = output / "train.log"
     log.unlink(missing_ok=True)
-    setup_logger(settings["level"], log)
+    settings.set_up_logger(log)
     click.echo(run_demo(output))
+
+
+cli.add_command(watch)
+cli.add_command(runs)
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ from batchtrainingbooster.data.spark_progress import spark_progress
 from batchtrainingbooster.data.staging import stage, staged_identity
 from batchtrainingbooster.errors import NotFittedError
 from batchtrainingbooster.model.boosted_model import BoostedModel
+from batchtrainingbooster.model.persistence import check_place
 from batchtrainingbooster.report.show import show_figure
 from batchtrainingbooster.versions import installed
 
@@ -180,14 +181,14 @@ class BaseTrainer:
         with ExitStack() as stack:
             callbacks = [
                 *displays(config.verbosity),
-                *stack.enter_context(run_folder(config.run_dir)),
+                *stack.enter_context(run_folder(config.run_dir, check_place)),
                 *config.callbacks,
             ]
             run = stack.enter_context(watched(start, callbacks, strict=config.callbacks_strict))
             frames = train_dataframe, valid_dataframe
             self._fitted = _train(request, frames, target_column, run)
         model = self.model
-        if config.show_learning_curve:
+        if config.show_learning_curve and len(model.history):
             show_figure(model.plot_learning_curve(), config.run_dir)
         return model
 
@@ -199,13 +200,13 @@ def _train(
     run: WatchedRun,
 ) -> tuple[BoostedModel, Timings, Manifest]:
     """Stage, train, and look at the model; the run is told of all of it."""
-    start, emit, session = time.perf_counter(), run.observers.emit, frames[0].sparkSession
+    start, emit = time.perf_counter(), run.observers.emit
     with measured() as by_stage, checkpoint_folder(request.config) as checkpoints:
         emit(StagingStart())
         with (
             timed("profiling"),
             spark_failures("looking at the data"),
-            spark_progress(session, run.tell_progress),
+            spark_progress(frames[0], run.tell_progress),
         ):
             prepared = prepare(request, *frames, target_column)
         placement = place_rows(prepared.job)
@@ -221,7 +222,7 @@ def _train(
             )
         with staging_folder(request.config, frames[0]) as folder:
             is_own = request.config.staging_dir is None
-            with spark_progress(session, run.tell_progress):
+            with spark_progress(frames[0], run.tell_progress):
                 manifest = stage(prepared.job, placement, folder, replace=is_own)
             staged = time.perf_counter()
             emit(staging_end(prepared, manifest, staged - start, str(folder)))

@@ -15,6 +15,7 @@ from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import TableSchema
 from batchtrainingbooster.errors import ConfigError
+from batchtrainingbooster.model.plotting import ModelPlots
 from batchtrainingbooster.model.tables import feature_matrix, is_spark, to_arrow
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import pyarrow as pa
-    from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
     Table: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch | DataFrame
@@ -62,7 +62,7 @@ class ModelInfo:
     config: dict[str, Any]
 
 
-class BoostedModel:
+class BoostedModel(ModelPlots):
     """A model trained batch by batch.
 
     Parameters
@@ -226,22 +226,6 @@ class BoostedModel:
         found = self.predictor.importance(kind or self.predictor.importance_kinds[0])
         values = {name: found.get(own, 0.0) for name, own in zip(names, native, strict=True)}
         return dict(sorted(values.items(), key=lambda item: -item[1]))
-
-    def plot_learning_curve(self) -> Figure:
-        """Metrics by round with the batch boundaries, and the learning rate below.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-
-        Raises
-        ------
-        MissingDependencyError
-            If matplotlib is not installed.
-        """
-        from batchtrainingbooster.report.plots import learning_curve
-
-        return learning_curve(self.history, self.info.metric, self.info.best)
 
     def report(self, path: str | PathLike[str]) -> None:
         """Write a page about the run that needs neither a network nor this library.
