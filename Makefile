@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo compare bench bench-quick test test-fast lint format types audit lock build clean
+.PHONY: help setup demo screenshots compare bench bench-quick test test-fast lint format types audit lock build clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ setup: .venv/installed ## Make .venv with everything that the other targets need
 
 demo: setup ## Train on 327,000 flights, batch by batch, and print what came of it
 	@$(BIN)/batchtrainingbooster demo
+
+screenshots: setup ## Take the pictures of the report and the live page anew, of a real run (needs Chromium)
+	@$(BIN)/python tools/screenshots.py
 
 compare: setup ## Train the three boosters on the flights, and write the table in docs/comparison.md
 	@$(BIN)/python benchmarks/compare_boosters.py

@@ -35,7 +35,8 @@ NOT_LOCKED = {"pip", "setuptools", "wheel", "batchtrainingbooster"}
 PERMISSIVE = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD License", "CC0-1.0", "ISC",
     "ISC License (ISCL)", "Apache License, Version 2.0", "Apache Software License", "MIT",
-    "MIT License", "MIT-0", "MIT-CMU", "3-Clause BSD License", "PSF-2.0", "Python Software Foundation License", "Zlib",
+    "MIT License", "MIT-0", "MIT-CMU", "3-Clause BSD License", "PSF-2.0",
+    "Python Software Foundation License", "Zlib",
 }  # fmt: skip
 # By a person, with the reason.
 ALLOWED = {

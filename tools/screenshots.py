@@ -6,11 +6,9 @@ import shutil
 import sys
 import tempfile
 import threading
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from batchtrainingbooster import XGBoostTrainer
@@ -29,9 +27,8 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # Width, and how much of the height is shown.
 DESKTOP, LIVE, PHONE = (1200, 2100), (1200, 1260), (390, 1900)
-# Where the live page is taken: in the middle of the fifth of eight visits.
-PAUSE_AT = 150
-COLOURS = 128
+# Where the live page is taken: in the fifth of eight visits.
+PAUSE_AT = 110
 
 
 class Pause(Callback):
@@ -75,7 +72,7 @@ def train(flights: DataFrame, run_dir: Path, pause: Pause) -> None:
 def picture(
     browser: Browser, url: str, name: str, size: tuple[int, int], scheme: ColorScheme
 ) -> None:
-    """Take one, in few colours."""
+    """Take one."""
     page = browser.new_page(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,
@@ -86,8 +83,7 @@ def picture(
     page.goto(url)
     page.wait_for_function("() => [...document.querySelectorAll('.chart')].every(c => c.data)")
     page.wait_for_timeout(500)
-    taken = Image.open(BytesIO(page.screenshot()))
-    taken.convert("RGB").quantize(COLOURS).save(IMAGES / f"{name}.png", optimize=True)
+    page.screenshot(path=IMAGES / f"{name}.png")
     page.close()
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 
 import attrs
 import pytest
@@ -280,6 +281,29 @@ def test_warnings_become_events_and_how_they_are_logged_is_left_alone():
     assert seen.names == ["run_start", "warning_logged", "run_end"]
     assert seen.events[1].message == "look out: 3"
     assert logging.getLogger("batchtrainingbooster").handlers == before
+
+
+def test_runs_in_two_threads_wait_for_none_and_hear_their_own_warnings():
+    logger = logging.getLogger("batchtrainingbooster")
+    seen = {name: Collector() for name in ("one", "two")}
+
+    def make(name):
+        # Each event of a broken callback is an error in the log, under the callbacks' lock.
+        with watched(attrs.evolve(START, run_id=name), [Broken(), seen[name]]) as run:
+            for i in range(300):
+                run.observers.emit(events.EpochStart(epoch=i))
+                logger.warning("of %s", name)
+            run.end = end()
+
+    threads = [threading.Thread(target=make, args=(name,), daemon=True) for name in seen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    for name, collector in seen.items():
+        told = [e.message for e in collector.events if isinstance(e, events.WarningLogged)]
+        assert told == [f"of {name}"] * 300
 
 
 def test_an_error_in_a_callback_gives_no_event_that_gives_an_error():

@@ -20,7 +20,7 @@ from batchtrainingbooster.core.events import (
     WarningLogged,
 )
 from batchtrainingbooster.core.redaction import without_secrets
-from batchtrainingbooster.core.run_id import run_named
+from batchtrainingbooster.core.run_id import current_run_id, run_named
 from batchtrainingbooster.core.stopping import StopReason
 
 PACKAGE = "batchtrainingbooster"
@@ -64,7 +64,7 @@ def watched(
     recorder = Recorder()
     run = WatchedRun(Observers((recorder, *callbacks), strict=strict), recorder)
     began = time.perf_counter()
-    with run_named(start.run_id), _warnings_told(run.observers):
+    with run_named(start.run_id), _warnings_told(run.observers, start.run_id):
         try:
             run.observers.emit(start)
             yield run
@@ -94,9 +94,9 @@ def _failed(recorder: Recorder, error: BaseException, seconds: float) -> RunEnd:
 
 
 @contextmanager
-def _warnings_told(observers: Observers) -> Iterator[None]:
+def _warnings_told(observers: Observers, run_id: str) -> Iterator[None]:
     """What the package warns of becomes an event; how it is logged stays the application's."""
-    handler = _Teller(observers)
+    handler = _Teller(observers, run_id)
     logger = logging.getLogger(PACKAGE)
     logger.addHandler(handler)
     try:
@@ -106,11 +106,16 @@ def _warnings_told(observers: Observers) -> Iterator[None]:
 
 
 class _Teller(logging.Handler):
-    def __init__(self, observers: Observers) -> None:
+    def __init__(self, observers: Observers, run_id: str) -> None:
         super().__init__(logging.WARNING)
         self._observers = observers
+        self._run_id = run_id
+
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        """None: whoever held it would wait for the callbacks, one of which may be logging."""
+        self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        # One that a callback gives rise to would lead to the next.
-        if not self._observers.are_being_told:
+        # That of another run is not ours; one that a callback gives rise to would lead to the next.
+        if current_run_id() == self._run_id and not self._observers.are_being_told:
             self._observers.emit(WarningLogged(message=without_secrets(record.getMessage())))

@@ -266,7 +266,7 @@ def _writable(config: Any) -> Any:
         config = config.item()
     if config is None or isinstance(config, int | float | bool):
         return config
-    if type(config).__repr__ is object.__repr__:
-        config = type(config)
+    kind: Any = type(config)
+    named = kind if kind.__repr__ is object.__repr__ else config
     # An address in memory is another one in every run.
-    return getattr(config, "__qualname__", re.sub(r" at 0x[0-9a-f]+", "", repr(config)))
+    return getattr(named, "__qualname__", re.sub(r" at 0x[0-9a-f]+", "", repr(config)))
