@@ -95,7 +95,7 @@ def test_lines_are_cut_where_the_terminal_is_narrow():
     assert max(map(len, lines)) <= 40
 
 
-def in_terminal(tmp_path, verbosity):
+def in_terminal(tmp_path, verbosity, stdout=None):
     """What a process writes to a terminal of 120 columns."""
     script = tmp_path / "run.py"
     script.write_text(RUN.format(verbosity=verbosity))
@@ -107,7 +107,11 @@ def in_terminal(tmp_path, verbosity):
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     process = subprocess.Popen(
-        [sys.executable, str(script)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        [sys.executable, str(script)],
+        stdin=theirs,
+        stdout=stdout or theirs,
+        stderr=theirs,
+        env=environment,
     )
     os.close(theirs)
     chunks = []
@@ -154,6 +158,15 @@ def test_a_terminal_shows_the_run_live_and_logs_above_it(tmp_path):
     assert at == [len(lines) - 3], "the display stays at the foot, once"
     assert lines[-2].startswith("visit 2 of 2")
     assert lines[-1] == "train loss 0.5   valid loss 2   best 2 at visit 2"
+
+
+def test_output_that_goes_elsewhere_is_left_alone(tmp_path):
+    output = tmp_path / "output"
+    with output.open("w") as stream:
+        text = in_terminal(tmp_path, 1, stdout=stream)
+    assert output.read_text() == "from the user\n"
+    assert "from the user" not in text
+    assert "visit 1 of 2" in text
 
 
 def test_a_quiet_run_in_a_terminal_shows_its_log_alone(tmp_path):

@@ -2,9 +2,12 @@
 
 import logging
 import re
+import signal
 import threading
+import time
 
 import attrs
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +20,7 @@ from batchtrainingbooster.callbacks.recorder import Recorder
 from batchtrainingbooster.callbacks.watching import watched
 from batchtrainingbooster.core import events
 from batchtrainingbooster.core.events import EVENTS, RunEnd, RunStart, StopRequest, name_of
+from batchtrainingbooster.core.interruption import Interruption
 from batchtrainingbooster.core.loop import run_visits
 from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.run_id import current_run_id
@@ -183,6 +187,102 @@ def test_where_callbacks_are_strict_an_error_ends_the_run_when_all_have_been_tol
     assert seen.names == ["training_start"]
 
 
+def test_early_stop_is_told_before_the_checkpoint_that_holds_it():
+    seen = Collector()
+    run([5, 4, 6, 6], 2, [seen], ToyStore(), max_patience=1, num_epochs=2)
+    assert seen.names[-3:] == ["visit_end", "early_stop", "checkpoint_written"]
+
+
+def test_time_of_callbacks_is_no_time_of_rounds():
+    class Slow(Callback):
+        def on_round_end(self, event):
+            time.sleep(0.05)
+
+    state, _ = run([5, 4, 3, 2], 2, [Slow()])
+    assert max(row.seconds for row in state.history) < 0.04
+
+
+class Interrupting(Callback):
+    def __init__(self, name):
+        self.name = name
+
+    def on_event(self, event):
+        if name_of(type(event)) == self.name:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["run_start", "failure", "run_end"])
+def test_all_are_told_of_what_one_is_interrupted_at(name):
+    first, seen = Interrupting(name), Collector()
+    error = ValueError("broken")
+    with pytest.raises(KeyboardInterrupt), watched(START, [first, seen]):
+        raise error
+    assert seen.names[0] == "run_start"
+    assert seen.names[-2:] == ["failure", "run_end"]
+    assert seen.names.count("run_end") == 1
+
+
+def test_nothing_is_told_after_the_end_though_a_callback_fails_at_it():
+    seen = Collector()
+    error = ValueError("broken")
+    with pytest.raises(ValueError, match="broken"), watched(START, [AtTheEnd(), seen], strict=True):
+        raise error
+    assert seen.names == ["run_start", "failure", "run_end"]
+
+
+class KeepsWhatNobodyCanKeep(Callback):
+    def __init__(self, kept):
+        self.kept = kept
+
+    def state(self):
+        if self.kept is None:
+            raise ZeroDivisionError
+        return self.kept
+
+
+@pytest.mark.parametrize("kept", [None, {"best": np.float32(1)}, {"model": object()}])
+def test_a_callback_whose_state_cannot_be_kept_costs_no_run(kept, caplog):
+    store, counting = ToyStore(dies_at=2), Counting()
+    with pytest.raises(Killed):
+        run([5, 4, 3, 2, 1, 0], 3, [KeepsWhatNobodyCanKeep(kept), counting], store)
+    assert "KeepsWhatNobodyCanKeep failed at state()" in caplog.text
+    again = Counting()
+    run([1, 0], 3, [KeepsWhatNobodyCanKeep(kept), again], store)
+    assert again.visits == 3
+    with pytest.raises((ZeroDivisionError, TypeError)):
+        run([5, 4], 1, [KeepsWhatNobodyCanKeep(kept)], ToyStore(), strict=True)
+
+
+def test_a_checkpoint_that_waits_keeps_what_a_callback_was_at_that_time():
+    class Listing(Callback):
+        def __init__(self):
+            self.kept = {"rounds": []}
+
+        def on_round_end(self, event):
+            self.kept["rounds"].append(event.row.round)
+
+        def state(self):
+            return self.kept
+
+        def restore(self, state):
+            self.kept = state
+
+    store, interruption = ToyStore(), Interruption()
+
+    class Interrupt(Callback):
+        def on_round_end(self, event):
+            if event.row.round == 2:
+                interruption.signal = signal.SIGINT
+
+    backend, observers = ToyBackend([5, 4, 3]), Observers([Listing(), Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        run_visits(plan(checkpoint_every=2), ToySource(2), backend, store, interruption, observers)
+    again, recorder = Listing(), Recorder()
+    run([3, 2], 2, [again, recorder], store)
+    assert again.kept == {"rounds": [0, 1, 2, 3]}
+    assert recorder.record.training.state.callbacks == {}
+
+
 class Counting(Callback):
     def __init__(self):
         self.visits = 0
@@ -262,12 +362,18 @@ def test_a_run_that_is_asked_to_end_is_interrupted_and_not_failed(error):
 
 
 def test_the_error_of_the_run_is_raised_though_strict_callbacks_fail_at_it():
-    with pytest.raises(KeyError, match="ours"), watched(START, [OnlyAtFailure()], strict=True):
+    with pytest.raises(KeyError, match="ours"), watched(START, [AtTheEnd()], strict=True):
         raise KeyError("ours")
 
 
-class OnlyAtFailure(Callback):
+class AtTheEnd(Callback):
     def on_failure(self, event):
+        raise ZeroDivisionError
+
+    def on_run_end(self, event):
+        raise ZeroDivisionError
+
+    def on_warning_logged(self, event):
         raise ZeroDivisionError
 
 

@@ -138,3 +138,17 @@ def test_configs_that_are_written_down_hold_no_secret():
         "xgboost", {}, {"staging_dir": "s3://AKIA:secret@bucket/a?token=secret"}, None
     )
     assert "secret" not in repr(request.given)
+
+
+def test_callbacks_are_written_down_by_their_class_alone():
+    @attrs.define
+    class Notify(Callback):
+        url: str
+
+    given = parse_request(
+        "xgboost", {}, {"callbacks": [Notify("postgres://me:hunter2@db"), Callback()]}, None
+    ).given
+    assert [name.rpartition(".")[2] for name in given["config_training"]["callbacks"]] == [
+        "Notify", "Callback",
+    ]  # fmt: skip
+    assert "hunter2" not in str(given)

@@ -85,7 +85,7 @@ def test_defaults_are_those_that_the_documentation_names():
         "run_dir": None,
         "init_model": None,
         "show_learning_curve": False,
-        "callbacks": (),
+        "callbacks": None,
         "callbacks_strict": False,
         "verbosity": 1,
     }
@@ -104,7 +104,7 @@ BOUNDS = {
     "feature_columns": ([["a"], ("a", "b"), None], [[], (), ["a", "b", "a"]]),
     "categorical_columns": ([[], ["a"], None], [["a", "a"]]),
     "verbosity": ([0, 2], [-1, 3]),
-    "callbacks": ([[], [Callback()]], [[Callback], [print], [None]]),
+    "callbacks": ([[], [Callback()], None], [[Callback], [print], [None]]),
     "class_weight": (
         ["balanced", {"a": 0}, {}, None],
         [{"a": -1e-9}, {1: math.nan}, {1: math.inf}],

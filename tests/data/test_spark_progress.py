@@ -69,12 +69,20 @@ def test_nothing_is_left_behind(spark):
     assert "spark-progress" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_an_error_in_who_is_told_ends_the_telling_and_not_the_job(spark):
+def test_an_error_in_who_is_told_is_raised_when_the_work_is_done(spark):
+    counted = []
+
     def fail(done, total):
         raise ZeroDivisionError
 
-    with spark_progress(spark.range(1), fail, seconds=0.05):
-        slow_count(spark, 2, 0.3)
+    def work():
+        with spark_progress(spark.range(1), fail, seconds=0.05):
+            slow_count(spark, 2, 0.3)
+            counted.append(True)
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert counted
 
 
 def test_what_is_no_frame_of_spark_tells_nothing_and_is_refused_elsewhere():

@@ -19,6 +19,7 @@ from batchtrainingbooster import (
 from batchtrainingbooster.core.evaluation import QUANTILES
 from batchtrainingbooster.core.events import name_of
 from batchtrainingbooster.core.stopping import StopReason
+from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
 from batchtrainingbooster.errors import BackendError, ConfigError, DataError
 from batchtrainingbooster.model import evaluation
 
@@ -145,6 +146,31 @@ def test_of_many_validation_rows_a_sample_is_scored(frames, monkeypatch):
     found = model.record.evaluation
     assert (found.rows, found.of_rows) == (100, frames[1].count())
     assert sum(map(sum, found.confusion)) == 100
+
+
+def test_the_model_is_there_though_it_cannot_be_judged(frames, monkeypatch, caplog):
+    def fail(*_):
+        raise MemoryError("none left")
+
+    monkeypatch.setattr("batchtrainingbooster.core.outcome.evaluate", fail)
+    monkeypatch.setattr(BoostedModel, "feature_importance", fail)
+    model, seen, made = fit(frames)
+    assert made.model is model is seen.one("model_trained").model
+    assert (model.record.evaluation, model.record.importance) == (None, {})
+    assert seen.one("run_end").stop_reason is StopReason.COMPLETED
+    assert "not its evaluation by class or residual: MemoryError: none left" in caplog.text
+
+
+def test_fewer_rows_are_scored_where_classes_are_many():
+    def schema(classes, columns):
+        features = tuple(Feature(f"c{i}", FeatureKind.NUMERIC, (), 1) for i in range(columns))
+        kind = TargetKind.MULTICLASS if classes else TargetKind.REGRESSION
+        return TableSchema(features, Target("y", kind, "bigint", tuple(range(classes))))
+
+    assert evaluation.rows_to_score(schema(3, 10)) == 100_000
+    assert evaluation.rows_to_score(schema(5_000, 10)) == 2_000
+    assert evaluation.rows_to_score(schema(0, 500)) == 20_000
+    assert evaluation.rows_to_score(schema(0, 200_000)) == 1_000
 
 
 def test_without_validation_rows_nothing_is_evaluated(frames):

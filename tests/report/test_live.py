@@ -120,7 +120,7 @@ def test_page_follows_a_training_to_its_end_and_keeps_what_the_reader_does(
         now = page.inner_text("#progress")
         assert f"2 of {VISITS}" in now
         assert "rows/s" in now
-        assert "time left\nabout" in now
+        assert "time left\nat most" in now
         assert violations(page) == {}
 
         page.select_option("#curves-choice", label="merror")

@@ -48,7 +48,8 @@ def _is_terminal(stream: Any) -> bool:
 class TerminalDisplay(Recorder):
     """Three lines at the foot of the terminal, drawn anew some times a second.
 
-    What is logged or printed meanwhile appears above them.
+    What is printed to the terminal meanwhile, or logged by way of ``setup_logger``, appears above
+    them. Standard output that goes elsewhere is left alone.
     """
 
     def __init__(self) -> None:
@@ -75,6 +76,7 @@ class TerminalDisplay(Recorder):
             console=Console(stderr=True),
             get_renderable=lambda: status(self.record),
             refresh_per_second=REFRESHES_PER_SECOND,
+            redirect_stdout=_is_terminal(sys.stdout),
         )
         live.start()
         return live

@@ -171,7 +171,7 @@ class MLflowCallback(Callback):
     def on_run_end(self, event: RunEnd) -> None:
         """Send the rest, and end the MLflow run."""
         try:
-            if self._is_away:
+            if self._is_away or self._run is None:
                 knock(self._uri)
             run = self._send()
             if self._is_finished:

@@ -53,10 +53,11 @@ def _phase(record: RunRecord) -> tuple[str, float, float | None]:
     if record.end is not None:
         took = _clock(record.end.seconds)
         return f"{booster}: {_ENDED[record.end.stop_reason]} after {took}", 1, 1
+    # Read once: the lines are drawn by another thread.
+    progress = record.progress
     if record.data is None:
-        if record.progress is None:
+        if progress is None:
             return "Spark looks at the data", 0, None
-        progress = record.progress
         tasks = f"{progress.tasks_done:,} of {progress.tasks_total:,} tasks"
         return f"Spark stages the data, {tasks}", progress.tasks_done, progress.tasks_total
     return f"{booster}: training", pace.share_done(record), 1
@@ -64,17 +65,17 @@ def _phase(record: RunRecord) -> tuple[str, float, float | None]:
 
 def _place(record: RunRecord) -> str:
     """Where the run is."""
-    training, rounds = record.training, pace.rounds_of_this_visit(record)
+    training, visit = record.training, record.visit
     if training is None:
         return ""
-    number = record.visits_made + (1 if record.visit else 0)
+    number = record.visits_made + (1 if visit else 0)
     parts = [f"visit {number} of {training.num_visits}"]
-    if record.visit is not None:
-        parts.append(f"epoch {record.visit.epoch + 1}")
-        batch = record.visit.batch
-        parts.append("all batches" if batch is None else f"batch {batch + 1}")
+    if visit is not None:
+        parts.append(f"epoch {visit.epoch + 1}")
+        parts.append("all batches" if visit.batch is None else f"batch {visit.batch + 1}")
+        rounds = pace.rounds_of_this_visit(record)
         parts.append(f"round {len(rounds)} of {training.rounds_per_visit}")
-        parts.append(f"learning rate {record.visit.learning_rate:.4g}")
+        parts.append(f"learning rate {visit.learning_rate:.4g}")
     speed = pace.rows_per_second(record)
     if speed is not None:
         parts.append(f"{_amount(speed)} rows/s")

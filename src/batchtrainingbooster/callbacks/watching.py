@@ -64,19 +64,26 @@ def watched(
     recorder = Recorder()
     run = WatchedRun(Observers((recorder, *callbacks), strict=strict), recorder)
     began = time.perf_counter()
-    with run_named(start.run_id), _warnings_told(run.observers, start.run_id):
+    with run_named(start.run_id):
         try:
-            run.observers.emit(start)
-            yield run
+            with _warnings_told(run.observers, start.run_id):
+                run.observers.emit(start)
+                yield run
         except BaseException as error:
-            # What is raised is the error of the run, whatever callbacks make of it.
-            lenient = run.observers.lenient()
-            message = without_secrets(str(error))
-            lenient.emit(Failure(error=type(error).__name__, message=message))
-            lenient.emit(_failed(run.recorder, error, time.perf_counter() - began))
+            seconds = time.perf_counter() - began
+            _tell_of_failure(run, error, seconds)
             raise
         if run.end is not None:
             run.observers.emit(run.end)
+
+
+def _tell_of_failure(run: WatchedRun, error: BaseException, seconds: float) -> None:
+    """What is raised then is the error of the run, whatever callbacks make of it."""
+    failure = Failure(error=type(error).__name__, message=without_secrets(str(error)))
+    try:
+        run.observers.emit(failure, strict=False)
+    finally:
+        run.observers.emit(_failed(run.recorder, error, seconds), strict=False)
 
 
 def _failed(recorder: Recorder, error: BaseException, seconds: float) -> RunEnd:

@@ -182,7 +182,7 @@ class BaseTrainer:
             callbacks = [
                 *displays(config.verbosity),
                 *stack.enter_context(run_folder(config.run_dir, check_place)),
-                *config.callbacks,
+                *(config.callbacks or ()),
             ]
             run = stack.enter_context(watched(start, callbacks, strict=config.callbacks_strict))
             frames = train_dataframe, valid_dataframe

@@ -50,12 +50,16 @@ def _class_weight(instance: object, attribute: attrs.Attribute[Any], value: Any)
 
 
 def _callbacks(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    for each in value:
-        if isinstance(each, type) or not callable(getattr(each, "on_event", None)):
+    if value is not None and not isinstance(value, tuple | list):
+        msg = f"{attribute.name}: got {type(value).__name__}, need a list of them"
+        raise ValueError(msg)
+    for each in value or ():
+        methods = ("on_event", "state", "restore")
+        if isinstance(each, type) or not all(callable(getattr(each, m, None)) for m in methods):
             kind = each.__name__ if isinstance(each, type) else type(each).__name__
             made = f"the class {kind}; make one: {kind}()" if isinstance(each, type) else kind
             msg = f"{attribute.name}: got {made}, need objects of classes derived from Callback"
-            raise ValueError(msg)  # noqa: TRY004 - as all validators do
+            raise ValueError(msg)
 
 
 # What decides about the model; of the other settings, those that say which rows go where are part
@@ -137,7 +141,7 @@ class TrainingConfig:
         An earlier model, or the folder of one, to continue.
     show_learning_curve : bool
         Show the learning curves in a notebook; elsewhere write them as PNG files.
-    callbacks : tuple of Callback
+    callbacks : tuple of Callback, optional
         Told of all that happens, in this order.
     callbacks_strict : bool
         Whether an error in a callback ends the run; else it is logged, and training goes on.
@@ -174,6 +178,6 @@ class TrainingConfig:
     run_dir: str | None = None
     init_model: Any = None
     show_learning_curve: bool = False
-    callbacks: tuple[Any, ...] = attrs.field(default=(), validator=_callbacks)
+    callbacks: tuple[Any, ...] | None = attrs.field(default=None, validator=_callbacks)
     callbacks_strict: bool = False
     verbosity: Literal[0, 1, 2] = 1

@@ -11,8 +11,8 @@
                 Improvement                 the visit gave a better model
                 Rollback                    or rounds of it were dropped
             VisitEnd
+            EarlyStop                       patience is out, or a callback asks to stop
             CheckpointWritten
-        EarlyStop                           patience is out, or a callback asked to stop
         Rollback                            the rounds after the best one, at the end
     ModelTrained
     Failure                                 instead of what did not come to be

@@ -243,9 +243,10 @@ class _Run:
                 valid=metrics.valid,
                 seconds=now - since,
             )
-            since = now
             rows.append(row)
             self.observer.emit(events.RoundEnd(row=row))
+            # What callbacks take is no time of the next round.
+            since = time.perf_counter()
             if not metrics.valid:
                 return not interruption.signal
             value = list(metrics.valid.values())[-1]

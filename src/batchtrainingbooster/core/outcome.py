@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from batchtrainingbooster.core.events import ModelTrained, StagingEnd
 from batchtrainingbooster.core.preparation import Prepared
+from batchtrainingbooster.core.redaction import said
 from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.data.manifest import Manifest
 from batchtrainingbooster.data.reader import StagedSource
-from batchtrainingbooster.errors import BatchTrainingError
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.model.evaluation import as_given, evaluate, rows_to_score
 
@@ -69,15 +70,24 @@ def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
 
 
 def model_trained(model: BoostedModel, source: StagedSource) -> ModelTrained:
-    """The model, and how it does on validation rows; that alone may fail without loss."""
-    schema = model.info.schema
-    importance = dict(list(model.feature_importance().items())[:MAX_IMPORTANCES])
-    evaluation = example = None
-    try:
-        sample = source.validation_sample(rows_to_score(schema.n_columns))
+    """The model, and how it does on validation rows; whatever fails here, the model is there."""
+    importance, evaluation, example = {}, None, None
+    with _without_loss("importance"):
+        importance = dict(list(model.feature_importance().items())[:MAX_IMPORTANCES])
+    with _without_loss("evaluation by class or residual"):
+        sample = source.validation_sample(rows_to_score(model.info.schema))
         if sample is not None:
+            example = as_given(model.info.schema, sample.features[:N_EXAMPLES])
             evaluation = evaluate(model, sample, source.validation_rows)
-            example = as_given(schema, sample.features[:N_EXAMPLES])
-    except (BatchTrainingError, OSError) as error:
-        logger.warning("The final model was not evaluated by class or residual: %s", error)
     return ModelTrained(model=model, importance=importance, evaluation=evaluation, example=example)
+
+
+@contextmanager
+def _without_loss(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - hours of training weigh more than what is said of them
+        logger.warning(
+            "The final model is there, but not its %s: %s: %s",
+            what, type(error).__name__, said(error),
+        )  # fmt: skip

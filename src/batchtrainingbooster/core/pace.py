@@ -11,10 +11,11 @@ _RECENT_VISITS = 3
 
 def rounds_of_this_visit(record: RunRecord) -> list[Row]:
     """Those of the visit that is being made or, between visits, of the last one."""
-    rows = record.rows
+    # Read once: displays look from another thread.
+    rows, visit = record.rows, record.visit
     if not rows:
         return []
-    number = record.visit.visit if record.visit else rows[-1].visit
+    number = visit.visit if visit else rows[-1].visit
     first = len(rows)
     while first and rows[first - 1].visit == number:
         first -= 1

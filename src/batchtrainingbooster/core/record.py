@@ -115,8 +115,9 @@ class RunRecord:
     def _go_on_from(self, event: events.TrainingStart) -> None:
         state = event.state
         self.rows, self.best = list(state.history), state.best
-        # Held once, in ``rows``.
-        self.training = attrs.evolve(event, state=attrs.evolve(state, history=History()))
+        # The history is held once, in ``rows``; what callbacks keep is theirs.
+        state = attrs.evolve(state, history=History(), callbacks={})
+        self.training = attrs.evolve(event, state=state)
 
     def _drop(self, event: events.Rollback) -> None:
         dropped = range(event.to_rounds + 1, event.from_rounds + 1)

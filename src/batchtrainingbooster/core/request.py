@@ -267,6 +267,8 @@ def _writable(config: Any) -> Any:
     if config is None or isinstance(config, int | float | bool):
         return config
     kind: Any = type(config)
-    named = kind if kind.__repr__ is object.__repr__ else config
+    # Nobody knows what a callback says of itself.
+    is_plain = kind.__repr__ is object.__repr__ or hasattr(config, "on_event")
     # An address in memory is another one in every run.
-    return getattr(named, "__qualname__", re.sub(r" at 0x[0-9a-f]+", "", repr(config)))
+    text = without_secrets(re.sub(r" at 0x[0-9a-f]+", "", repr(config)))
+    return getattr(kind if is_plain else config, "__qualname__", text)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+import attrs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,6 +35,11 @@ def spark_progress(
         Takes tasks done, and tasks, of the stages of the jobs that run.
     seconds : float
         From one look to the next.
+
+    Raises
+    ------
+    BaseException
+        What ``tell`` has raised, once the work is done.
     """
     try:
         context = frame.sparkSession.sparkContext
@@ -44,36 +52,52 @@ def spark_progress(
     description = context.getLocalProperty(_DESCRIPTION)
     if is_ours:
         context.setJobGroup(group, description or "BatchTrainingBooster: staging")
-    over = threading.Event()
-    arguments = (context.statusTracker(), group, tell, over, seconds)
-    thread = threading.Thread(target=_look, args=arguments, daemon=True, name="spark-progress")
+    look = _Look(context.statusTracker(), group, tell, seconds)
+    # With the variables of this one, such as the run's identity.
+    thread = threading.Thread(
+        target=copy_context().run, args=(look.until_over,), daemon=True, name="spark-progress"
+    )
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        look.over.set()
         thread.join()
         if is_ours:
-            context.setLocalProperty(_GROUP, None)
-            context.setLocalProperty(_DESCRIPTION, description)
+            # The session may be gone; then what has ended it is the error to see.
+            with suppress(Exception):
+                context.setLocalProperty(_GROUP, None)
+                context.setLocalProperty(_DESCRIPTION, description)
+    if look.error is not None:
+        raise look.error
 
 
-def _look(
-    tracker: Any,
-    group: str,
-    tell: Callable[[int, int], object],
-    over: threading.Event,
-    seconds: float,
-) -> None:
-    last = None
-    while not over.wait(seconds):
-        try:
-            found = _tasks(tracker, group)
-            if found != last and found[1]:
-                tell(*found)
-                last = found
-        except Exception:  # noqa: BLE001 - the session may be stopped under us; progress is no need
-            return
+@attrs.define(eq=False)
+class _Look:
+    """What the thread does, and the error of who is told, if there was one."""
+
+    tracker: Any
+    group: str
+    tell: Callable[[int, int], object]
+    seconds: float
+    over: threading.Event = attrs.field(factory=threading.Event)
+    error: BaseException | None = None
+
+    def until_over(self) -> None:
+        last = None
+        while not self.over.wait(self.seconds):
+            try:
+                found = _tasks(self.tracker, self.group)
+            except Exception:  # noqa: BLE001 - the session may be stopped under us
+                return
+            if found == last or not found[1]:
+                continue
+            last = found
+            try:
+                self.tell(*found)
+            except BaseException as error:  # noqa: BLE001 - raised where the work is done
+                self.error = error
+                return
 
 
 def _tasks(tracker: Any, group: str) -> tuple[int, int]:

@@ -16,9 +16,10 @@ MAX_ROWS = 100_000
 MAX_VALUES = 10_000_000
 
 
-def rows_to_score(n_columns: int) -> int:
+def rows_to_score(schema: TableSchema) -> int:
     """How many validation rows are scored, so that it takes neither long nor much memory."""
-    return min(MAX_ROWS, max(1_000, MAX_VALUES // n_columns))
+    widest = max(schema.n_columns, len(schema.target.classes))
+    return min(MAX_ROWS, max(1_000, MAX_VALUES // widest))
 
 
 def evaluate(model: BoostedModel, batch: Batch, of_rows: int) -> Evaluation | None:
@@ -35,12 +36,20 @@ def evaluate(model: BoostedModel, batch: Batch, of_rows: int) -> Evaluation | No
     target, link = model.info.schema.target, model.info.link
     if target.kind is TargetKind.RANKING:
         return None
-    margins = np.asarray(model.predictor.margins(batch.features))
+    # In pieces, as links work in float64, with copies.
+    size = max(1, MAX_VALUES // 10 // max(1, len(target.classes)))
+    predicted = []
+    for start in range(0, len(batch.label), size):
+        margins = np.asarray(model.predictor.margins(batch.features[start : start + size]))
+        if target.classes:
+            predicted.append(links.probabilities(margins, link).argmax(axis=1))
+        else:
+            predicted.append(links.expectations(margins, link))
+    every = np.concatenate(predicted)
     if target.classes:
-        predicted = links.probabilities(margins, link).argmax(axis=1)
         true = batch.label.astype(np.int64)
-        return evaluation.of_classes(true, predicted, len(target.classes), of_rows)
-    return evaluation.of_values(batch.label, links.expectations(margins, link), of_rows)
+        return evaluation.of_classes(true, every, len(target.classes), of_rows)
+    return evaluation.of_values(batch.label, every, of_rows)
 
 
 def as_given(schema: TableSchema, features: np.ndarray) -> pa.Table:

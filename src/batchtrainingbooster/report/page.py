@@ -67,7 +67,7 @@ def sections(record: RunRecord, charts: dict[str, Chart], last_event: str = "") 
         When it happened.
     """
     found = record.evaluation
-    with_classes = found if found and found.confusion else None
+    with_classes = found if found and found.class_counts else None
     labels = tables.labels_of(record)
     warnings = list(Counter(record.warnings).items())
     text: str = _environment().get_template("sections.html").render(

@@ -162,7 +162,7 @@ def key_facts(record: RunRecord) -> list[Fact]:
         found.append(Fact(name, measured(record.best.value), best_at(record)))
     evaluation = record.evaluation
     if evaluation is not None and evaluation.accuracy is not None:
-        largest = max(map(sum, evaluation.confusion)) / max(evaluation.rows, 1)
+        largest = max(n for _, _, n in evaluation.class_counts) / max(evaluation.rows, 1)
         note = f"{share(largest)} if always the largest class"
         found.append(Fact("accuracy", share(evaluation.accuracy), note))
     elif evaluation is not None and evaluation.mean_absolute_error is not None:

@@ -49,7 +49,7 @@ def labels_of(record: RunRecord) -> list[str]:
     """The classes, by number where their labels are not known."""
     if record.data is not None:
         return [str(label) for label in record.data.classes]
-    n_classes = len(record.evaluation.confusion) if record.evaluation else 0
+    n_classes = len(record.evaluation.class_counts) if record.evaluation else 0
     return [f"{i + 1}" for i in range(n_classes)]
 
 
