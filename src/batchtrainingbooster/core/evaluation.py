@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -11,6 +12,12 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 N_BINS = 30
 # Of more, a table of all pairs would be larger than most models.
 MAX_CLASSES = 300
+
+
+def _square(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if any(len(row) != len(value) for row in value):
+        msg = f"{attribute.name}: {len(value)} rows, need as many columns"
+        raise ValueError(msg)
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +46,7 @@ class Evaluation:
 
     rows: int
     of_rows: int
-    confusion: tuple[tuple[int, ...], ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = attrs.field(default=(), validator=_square)
     class_counts: tuple[tuple[int, int, int], ...] = attrs.field()
     residual_quantiles: tuple[float, ...] = ()
     residual_edges: tuple[float, ...] = ()
@@ -50,6 +57,7 @@ class Evaluation:
 
     @class_counts.default
     def _count_classes(self) -> tuple[tuple[int, int, int], ...]:
+        _square(self, attrs.fields(Evaluation).confusion, self.confusion)
         predicted = [sum(column) for column in zip(*self.confusion, strict=True)]
         return tuple((row[i], predicted[i], sum(row)) for i, row in enumerate(self.confusion))
 
