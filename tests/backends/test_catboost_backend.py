@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
@@ -154,6 +155,50 @@ def test_borders_are_those_of_the_reference_in_every_batch():
     assert any(borders[column] for column in range(3))
     for column in range(3):
         assert set(borders[column]) <= set(every[column]) | {np.finfo(np.float32).min}
+
+
+def constant(batch):
+    """The same rows, which nothing tells apart."""
+    features = np.ones_like(batch.features)
+    features[:, 3] = 0
+    return attrs.evolve(batch, features=features)
+
+
+KINDS = [TargetKind.BINARY, TargetKind.MULTICLASS, TargetKind.REGRESSION]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rounds_without_a_split_are_cut_like_any_other(kind):
+    """CatBoost refuses to: it takes the number of splits for the number of trees."""
+    batch = constant(rows(300, 1, kind, holes=0))
+    ours = started("catboost", None, problem(kind), reference=batch, validation=batch)
+    found = boost(ours, batch, [0.3] * 4)
+    ours.truncate(1)
+    assert ours.n_rounds == 1
+    assert ours.validate() == pytest.approx(found[0].valid, rel=1e-6)
+    boost(ours, batch, [0.3] * 2)
+    assert ours.n_rounds == 3
+    ours.truncate(2)
+    assert ours.n_rounds == 2
+    assert np.isfinite(margins("catboost", ours, batch.features)).all()
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cut_past_rounds_without_a_split_changes_no_bit_of_the_others(kind, statistics):
+    batch, dull = rows(300, 1, kind), constant(rows(300, 2, kind))
+    config = {"max_depth": 2, **({"one_hot_max_size": 2} if statistics else {})}
+    ours = started("catboost", config, problem(kind), batch, rows(200, 9, kind))
+    first = boost(ours, batch, [0.3] * 2)
+    values = ours._model.get_leaf_values()
+    boost(ours, dull, [0.3] * 9)
+    ours.truncate(8)
+    assert ours.n_rounds == 8
+    same(ours._model.get_leaf_values()[: len(values)], values)
+    ours.truncate(2)
+    assert ours.validate() == pytest.approx(first[1].valid, rel=1e-6)
+    boost(ours, batch, [0.3])
+    assert ours.n_rounds == 3
 
 
 def test_a_constant_rate_in_two_halves_is_one_visit():

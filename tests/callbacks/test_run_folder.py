@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -16,11 +17,22 @@ import pytest
 from batchtrainingbooster import BoostedModel, XGBoostTrainer
 from batchtrainingbooster.callbacks.base import Callback
 from batchtrainingbooster.callbacks.event_log import read_events
-from batchtrainingbooster.core.events import Failure, RunEnd, RunStart, VisitEnd
+from batchtrainingbooster.callbacks.run_folder import PLOT_NAMES, RunFolder
+from batchtrainingbooster.core.events import (
+    Failure,
+    ModelTrained,
+    RunEnd,
+    RunStart,
+    VisitEnd,
+    name_of,
+)
+from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.record import RunRecord
+from batchtrainingbooster.core.stopping import StopReason
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.lock import FolderLock
-from batchtrainingbooster.errors import ConfigError
+from batchtrainingbooster.errors import ConfigError, MissingDependencyError
+from batchtrainingbooster.report.plots import PLOTS as ALL_PLOTS
 
 LAYOUT = {"config.json", "events.jsonl", "history.parquet", "model", "plots", "report.html"}
 PLOTS = {
@@ -189,6 +201,43 @@ def test_a_folder_that_cannot_be_one_is_refused_before_any_spark_job(bad):
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("run_dir", "message"),
+    [
+        ("", "got '', need the path of a folder"),
+        ("file://", "got 'file://', need the path of a folder"),
+        ("run\0", r"got 'run\x00', which no folder can be called"),
+        ("run\ud800", r"got 'run\ud800', which no folder can be called"),
+    ],
+)
+def test_what_no_folder_can_be_called_is_refused(tmp_path, monkeypatch, run_dir, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        fit(Untouched(), run_dir)
+    assert str(caught.value) == f"config_training: run_dir: {message}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        ({"staging_dir": "{0}/run"}, "run_dir: {0}/run is staging_dir, or lies within it"),
+        ({"checkpoint_dir": "file://{0}"}, "run_dir: {0}/run is checkpoint_dir, or lies within it"),
+        ({"staging_dir": "{0}/run/model"}, "staging_dir: {0}/run/model is {0}/run/model, or lies"),
+    ],
+)
+def test_folders_within_one_another_are_refused_before_anything_is_written(
+    tmp_path, folders, message
+):
+    with pytest.raises(ConfigError) as caught:
+        fit(
+            Untouched(), tmp_path / "run",
+            **{key: folder.format(tmp_path) for key, folder in folders.items()},
+        )  # fmt: skip
+    assert f"config_training: {message.format(tmp_path)}" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 class Secretive:
     """A frame that says too much of why it cannot be read."""
 
@@ -285,6 +334,87 @@ def end_of_a_run(model, folder, before="", within=""):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "went on\n"
     return done.stderr
+
+
+def test_names_of_plots_are_those_that_are_drawn():
+    assert list(PLOT_NAMES) == list(ALL_PLOTS)
+
+
+def of_an_earlier_run(folder):
+    """What a run has left in the folder, and a plot of the user's own."""
+    (folder / "plots").mkdir(parents=True)
+    for name in (*PLOT_NAMES, "mine"):
+        (folder / "plots" / f"{name}.png").write_text("earlier")
+    (folder / "report.html").write_text("earlier")
+
+
+class WithFewPlots:
+    """A model that makes two plots, and keeps to itself what it cannot make."""
+
+    history = History(())
+
+    def __init__(self, *, missing):
+        self.missing = missing
+
+    def save(self, path):
+        path.mkdir(exist_ok=True)
+
+    def plots(self):
+        if self.missing:
+            raise MissingDependencyError("needs matplotlib")
+        return dict.fromkeys(("learning_curve", "time_by_stage"), self)
+
+    def savefig(self, path, format):  # noqa: A002
+        path.write_text(format)
+
+    def report(self, path):
+        if self.missing:
+            raise MissingDependencyError("needs plotly")
+        path.write_text("new")
+
+
+def emit(folder, *events):
+    """What the callback makes of the events."""
+    callback = RunFolder(folder)
+    for event in events:
+        getattr(callback, f"on_{name_of(type(event))}")(event)
+
+
+START = RunStart(run_id="r", booster="b", target_column="y", config={}, versions={})
+END = RunEnd(
+    stop_reason=StopReason.COMPLETED, visits=1, n_rounds=1, best=None, seconds=1.0,
+    seconds_by_stage={},
+)  # fmt: skip
+
+
+def trained(*, missing):
+    return ModelTrained(model=WithFewPlots(missing=missing), importance={}, evaluation=None)
+
+
+def test_plots_of_an_earlier_run_that_this_one_does_not_make_are_removed(tmp_path):
+    of_an_earlier_run(tmp_path)
+    emit(tmp_path, START, trained(missing=False), END)
+    left = {path.name: path.read_text() for path in (tmp_path / "plots").iterdir()}
+    assert left == {"learning_curve.png": "png", "time_by_stage.png": "png", "mine.png": "earlier"}
+    assert (tmp_path / "report.html").read_text() == "new"
+
+
+def test_report_and_plots_of_an_earlier_run_do_not_stay_where_this_one_can_make_none(tmp_path):
+    of_an_earlier_run(tmp_path)
+    emit(tmp_path, START, trained(missing=True), END)
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["mine.png"]
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_what_an_earlier_run_has_left_stays_where_this_one_fails(tmp_path):
+    of_an_earlier_run(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "metadata.json").write_text("earlier")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    emit(tmp_path, START, attrs.evolve(END, stop_reason=StopReason.FAILED))
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after.pop(tmp_path / "config.json")
+    assert after == before
 
 
 def test_libraries_for_plots_and_report_that_are_missing_are_named_and_the_rest_is_there(

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from batchtrainingbooster import BoostedModel
 from batchtrainingbooster.cli.describe import describe
+from batchtrainingbooster.cli.jobs import run_training
 from batchtrainingbooster.cli.main import cli
 from batchtrainingbooster.cli.training_file import read_training_file
 from batchtrainingbooster.errors import CheckpointError, ConfigError
@@ -152,9 +153,9 @@ def test_inspect_describes_a_staged_folder_without_spark(folder):
 
 def test_inspect_verifies_models_and_checkpoints(folder, tmp_path):
     content = json.loads((folder / "model" / "metadata.json").read_text())["content"]
-    model_bytes = sum(content[part]["size"] for part in ("native", "history"))
+    model_bytes = sum(content[part]["size"] for part in ("native", "history", "record"))
     found = describe(str(folder / "model"), verify=True)
-    assert found["verified"] == f"2 files, {model_bytes:,} bytes: all as they were written"
+    assert found["verified"] == f"3 files, {model_bytes:,} bytes: all as they were written"
     checkpoints = describe(str(folder / "run"), verify=True)
     assert checkpoints["kind"] == "checkpoints"
     assert list(checkpoints["checkpoints"].values())[-1]["visits"] == 2
@@ -221,6 +222,54 @@ def test_place_that_is_taken_is_refused_before_training(folder):
     done = run("train", folder / "taken.yaml")
     assert done.returncode == 1
     assert done.stderr == f"error: {folder} exists and is no saved model; name another folder\n"
+
+
+@pytest.mark.parametrize(
+    ("model_dir", "run_dir", "message"),
+    [
+        ("run", "run", "config_training: run_dir: {0}/run is model_dir, or lies within it"),
+        ("out", "out/run", "config_training: run_dir: {0}/out/run is model_dir, or lies within it"),
+        ("run/plots/m", "run", "model_dir: {0}/run/plots/m is {0}/run/plots, or lies within it"),
+    ],
+)
+def test_a_model_that_would_replace_the_run_folder_is_refused_before_spark_starts(
+    tmp_path, monkeypatch, model_dir, run_dir, message
+):
+    def started(**_):
+        pytest.fail("Spark was started")
+
+    monkeypatch.setattr("batchtrainingbooster.cli.jobs.start_session", started)
+    # A saved model, so that the place may be saved to once more; and what else is not to be lost.
+    (tmp_path / model_dir).mkdir(parents=True)
+    for name in ("metadata.json", "events.jsonl"):
+        (tmp_path / model_dir / name).write_text("{}")
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        f"{{target_column: y, train: {{path: t}}, model_dir: {model_dir}, "
+        f"config_training: {{num_batches: 2, run_dir: {run_dir}}}}}"
+    )
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError) as caught:
+        run_training(read_training_file(file))
+    assert message.format(tmp_path) in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_model_may_be_saved_where_the_run_saves_it_anyway(tmp_path, monkeypatch):
+    class StartedError(Exception):
+        pass
+
+    def started(**_):
+        raise StartedError
+
+    monkeypatch.setattr("batchtrainingbooster.cli.jobs.start_session", started)
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "{target_column: y, train: {path: t}, model_dir: run/model, "
+        "config_training: {num_batches: 2, run_dir: run}}"
+    )
+    with pytest.raises(StartedError):
+        run_training(read_training_file(file))
 
 
 def test_missing_table_is_one_line(folder):

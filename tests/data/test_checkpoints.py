@@ -301,21 +301,6 @@ def test_storage_that_fails_for_a_moment_costs_no_run_that_has_written(opened, m
     assert same(opened().load(), checkpoint(2))
 
 
-@pytest.mark.parametrize("checkpoint_dir", ["s", "s/run"])
-def test_checkpoints_within_the_staged_folder_are_refused_before_anything_is_locked(
-    tmp_path, checkpoint_dir
-):
-    config = TrainingConfig(
-        staging_dir=str(tmp_path / "s"), checkpoint_dir=str(tmp_path / checkpoint_dir)
-    )
-    with (
-        pytest.raises(ConfigError, match=r"checkpoint_dir: \S+ is staging_dir, or lies within it"),
-        checkpoint_folder(config),
-    ):
-        pytest.fail("both are one")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_must_resume_needs_a_folder():
     with (
         pytest.raises(ConfigError, match="resume: 'must' needs checkpoint_dir"),

@@ -4,7 +4,7 @@ import traceback
 import pytest
 from torn import TornFileSystem
 
-from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.filesystem import Folder, is_within, place_of
 from batchtrainingbooster.data.manifest import read_manifest
 from batchtrainingbooster.errors import ConfigError, StagingError
 
@@ -122,7 +122,30 @@ def test_options_of_a_uri_stay_behind_its_path(tmp_path):
     ("other", "holds"), [("s", True), ("s/run", True), ("s2", False), ("", False)]
 )
 def test_folders_that_hold_one_another(tmp_path, other, holds):
-    assert Folder(str(tmp_path / "s")).holds(Folder(str(tmp_path / other))) == holds
+    assert is_within(place_of(str(tmp_path / other)), place_of(str(tmp_path / "s"))) == holds
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{0}/s", "file://{0}/s/"),
+        ("{0}/s", "{0}//t/../s/."),
+        ("{0}/s", "{0}/link"),
+        ("{0}/s", "s"),
+        ("{0}/s", "~/s"),
+        ("s3://bucket/s", "s3a://key:hush@bucket//s/?region=eu"),
+        ("s3://bucket/s", "s3n://bucket/s/"),
+        ("hdfs://host:1/s", "hdfs://host:1/t/../s"),
+    ],
+)
+def test_one_place_has_one_spelling(tmp_path, monkeypatch, one, other):
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert place_of(one.format(tmp_path)) == place_of(other.format(tmp_path))
+    assert place_of(one.format(tmp_path)) != place_of(f"{one.format(tmp_path)}2")
+    assert is_within(place_of("/s"), place_of("/"))
+    assert not is_within(place_of("s3://bucket/s"), place_of("/"))
 
 
 def test_home_of_nobody_is_refused():

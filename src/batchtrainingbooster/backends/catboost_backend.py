@@ -40,6 +40,7 @@ from batchtrainingbooster.backends.catboost_parameters import (
 from batchtrainingbooster.backends.catboost_predictor import (
     Predictor,
     drop_notes,
+    first_trees,
     loaded,
     native,
     quiet,
@@ -246,9 +247,11 @@ class Backend:
             if self._uses_statistics:
                 # Those of later visits have changed what the first trees give.
                 earlier = [model for model in self._after_visits if model.tree_count_ < n_rounds]
-                self._model = loaded(native(self._after_visits[len(earlier)]))
+                whole = loaded(native(self._after_visits[len(earlier)]))
+                self._model = first_trees(whole, n_rounds)
                 self._after_visits = [*earlier, self._model]
-            self._model.shrink(ntree_end=n_rounds)
+            else:
+                self._model = first_trees(self._model, n_rounds)
 
     def to_bytes(self) -> bytes:
         """The model so far in CatBoost's binary format.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -76,6 +77,29 @@ def native(model: catboost.CatBoost) -> bytes:
         model.save_model(str(file))
         loaded(file.read_bytes()).save_model(str(file))
         return file.read_bytes()
+
+
+def first_trees(model: catboost.CatBoost, count: int) -> catboost.CatBoost:
+    """The model cut after this many trees; the one given may be cut too.
+
+    CatBoost refuses to cut where there are fewer splits than trees to keep: it counts the ones as
+    the others. So it does with trees that found nothing to split by, as where all features are
+    constant. Those are cut in JSON, which is off in the last bits of the values in leaves.
+    """
+    # Trees are symmetric: one of 8 leaves has 3 splits.
+    splits = sum(int(leaves).bit_length() - 1 for leaves in model.get_tree_leaf_counts())
+    if count <= splits:
+        model.shrink(ntree_end=count)
+        return model
+    with temporary_file() as file:
+        model.save_model(str(file), format="json")
+        content = json.loads(file.read_bytes())
+        del content["oblivious_trees"][count:]
+        file.write_text(json.dumps(content))
+        cut = catboost.CatBoost().load_model(str(file), format="json")
+    cut.set_leaf_values(model.get_leaf_values()[: len(cut.get_leaf_values())])
+    cut.set_scale_and_bias(*model.get_scale_and_bias())
+    return cut
 
 
 def drop_notes(model: catboost.CatBoost) -> None:

@@ -10,8 +10,9 @@
         model/              the saved model
         report.html
 
-The event log grows as things happen, and goes on where the folder is used again; the others are
-replaced once the run has come to its end.
+The event log grows as things happen, and goes on where the folder is used again. Settings are
+replaced at the start of a run, the others once it has come to its end; what an earlier run has left
+of them, and this one does not make, is removed then.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from batchtrainingbooster.callbacks.base import Callback
 from batchtrainingbooster.callbacks.event_log import EventLog
 from batchtrainingbooster.core.events import ModelTrained, RunEnd, RunStart
 from batchtrainingbooster.core.redaction import without_secrets
-from batchtrainingbooster.data.filesystem import Folder
+from batchtrainingbooster.data.filesystem import Folder, refuse_impossible_name
 from batchtrainingbooster.data.lock import FolderLock
 from batchtrainingbooster.errors import ConfigError, MissingDependencyError, ModelFormatError
 
@@ -40,6 +41,10 @@ logger = logging.getLogger(__name__)
 
 CONFIG, HISTORY, MODEL, PLOTS, REPORT = (
     "config.json", "history.parquet", "model", "plots", "report.html",
+)  # fmt: skip
+OWN = (CONFIG, event_log.FILE, HISTORY, MODEL, PLOTS, REPORT)
+PLOT_NAMES = (
+    "learning_curve", "learning_rate", "class_balance", "time_by_stage", "feature_importance",
 )  # fmt: skip
 
 
@@ -85,9 +90,13 @@ def local_folder(run_dir: str) -> Path:
     Raises
     ------
     ConfigError
-        If it is no local one.
+        If it is no local one, or no folder can be called so.
     """
     text = run_dir.removeprefix("file://")
+    if not text:
+        msg = f"config_training: run_dir: got {run_dir!r}, need the path of a folder"
+        raise ConfigError(msg)
+    refuse_impossible_name(text, "config_training: run_dir")
     if "://" in text:
         msg = f"config_training: run_dir: {without_secrets(text)} is no local folder; name one"
         raise ConfigError(msg)
@@ -140,13 +149,16 @@ class RunFolder(Callback):
             pq.write_table(pa.table(model.history.to_columns()), file)
 
     def _write_plots(self, model: Any) -> None:
+        folder = self._folder / PLOTS
         try:
             figures = model.plots()
         except MissingDependencyError as error:
             logger.info("%s", error)
-            return
-        folder = self._folder / PLOTS
-        folder.mkdir(exist_ok=True)
+            figures = {}
+        else:
+            folder.mkdir(exist_ok=True)
+        for name in set(PLOT_NAMES).difference(figures):
+            (folder / f"{name}.png").unlink(missing_ok=True)
         for name, figure in figures.items():
             with _replaced(folder / f"{name}.png") as file:
                 figure.savefig(file, format="png")
@@ -157,6 +169,7 @@ class RunFolder(Callback):
                 model.report(file)
         except MissingDependencyError as error:
             logger.info("%s", error)
+            (self._folder / REPORT).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from batchtrainingbooster import CatBoostTrainer, LightGBMTrainer, XGBoostTraine
 from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.cli.training_file import Table, TrainingFile
 from batchtrainingbooster.comparison.strategies import compare_strategies
+from batchtrainingbooster.core.places import refuse_folders_within_others
 from batchtrainingbooster.core.request import parse_request
 from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.model.boosted_model import BoostedModel
@@ -29,9 +30,9 @@ def run_training(file: TrainingFile, *, is_quiet: bool = False) -> str:
     trainer = _TRAINERS[file.trainer]()
     quietly = {"verbosity": 0} if is_quiet else {}
     configs = (file.config_model, {**file.config_training, **quietly}, file.config_lr_scheduler)
-    # Refused before Spark starts: settings, and a place that is taken.
-    parse_request(trainer.backend, *configs)
-    check_place(file.model_dir)
+    # Refused before Spark starts: settings, a place that is taken, and folders within others.
+    request = parse_request(trainer.backend, *configs)
+    refuse_folders_within_others(request.config, str(check_place(file.model_dir)))
     spark = start_session(config={key: str(value) for key, value in file.spark.items()})
     train = _read(spark, file.train)
     valid = _read(spark, file.valid) if file.valid else None

@@ -21,7 +21,11 @@ from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.interruption import noticed_signals
 from batchtrainingbooster.core.loop import RunPlan, run_visits
 from batchtrainingbooster.core.outcome import model_trained, staging_end
-from batchtrainingbooster.core.places import checkpoint_folder, staging_folder
+from batchtrainingbooster.core.places import (
+    checkpoint_folder,
+    refuse_folders_within_others,
+    staging_folder,
+)
 from batchtrainingbooster.core.ports import Backend, BatchSource, CheckpointStore, Observer
 from batchtrainingbooster.core.preparation import prepare
 from batchtrainingbooster.core.request import Request, parse_request
@@ -170,6 +174,7 @@ class BaseTrainer:
         """
         request = parse_request(self.backend, config_model, config_training, config_lr_scheduler)
         config = request.config
+        refuse_folders_within_others(config)
         start = RunStart(
             run_id=new_run_id(),
             booster=self.backend,

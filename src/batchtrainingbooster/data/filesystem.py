@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 from pyarrow import fs
 
+from batchtrainingbooster.core.parsing import shown
 from batchtrainingbooster.core.redaction import said, without_secrets
 from batchtrainingbooster.errors import ConfigError
 
@@ -183,10 +185,6 @@ class Folder:
         path, mark, options = self.uri.partition("?")
         return Folder(f"{path}/{name}{mark}{options}")
 
-    def holds(self, other: Folder) -> bool:
-        """Whether another is this folder, or lies within it."""
-        return f"{other.uri}/".startswith(f"{self.uri}/")
-
     def remove(self) -> None:
         """Delete it."""
         with _as_os_errors():
@@ -196,6 +194,46 @@ class Folder:
 
     def _join(self, name: str) -> str:
         return f"{self._path.rstrip('/')}/{name}"
+
+
+def refuse_impossible_name(location: str, where: str) -> None:
+    """Refuse what no folder can be called.
+
+    Raises
+    ------
+    ConfigError
+        For a text with a NUL or half a character in it.
+    """
+    if "\0" in location or any("\ud800" <= character <= "\udfff" for character in location):
+        msg = f"{where}: got {shown(location)}, which no folder can be called"
+        raise ConfigError(msg)
+
+
+def place_of(location: str) -> str:
+    """The one spelling of a location, for comparison; only this machine's filesystem is asked.
+
+    Examples
+    --------
+    >>> place_of("file:///mnt//rows/../rows/"), place_of("s3a://key:hush@bucket/rows/?region=eu")
+    ('/mnt/rows', 's3://bucket/rows')
+
+    Raises
+    ------
+    ConfigError
+        If it starts with the home of nobody.
+    """
+    location = location.removeprefix("file://")
+    scheme = _SCHEME.match(location)
+    if scheme is None:
+        return os.path.realpath(_expanded(location))
+    rest = without_secrets(location).removeprefix(scheme.group()).removeprefix("***@")
+    name = _SYNONYMS.get(scheme.group(), scheme.group())
+    return f"{name}{posixpath.normpath(rest.partition('?')[0])}"
+
+
+def is_within(inner: str, outer: str) -> bool:
+    """Whether a place is another, or lies within it; both as ``place_of`` spells them."""
+    return f"{inner}/".startswith(f"{outer.rstrip('/')}/")
 
 
 def _filesystem_of(uri: str) -> tuple[fs.FileSystem, str]:
