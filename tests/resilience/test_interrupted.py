@@ -55,7 +55,7 @@ def test_signals_finish_the_round_and_the_run_goes_on_where_it_was(run, tmp_path
         assert process.wait(30) == code
         log = (tmp_path / "log").read_text()
         assert f"{number.name}: training ends after this round" in log
-        line = [each for each in log.splitlines() if "WARNING  Interrupted: " in each][-1]
+        line = [each for each in log.splitlines() if "  Interrupted: " in each][-1]
         assert f"visits are kept in {tmp_path}/run, and the same call goes on from there" in line
         assert not (tmp_path / "run" / "lock.json").exists()
         assert (tmp_path / "run" / "staged" / "manifest.json").exists()
