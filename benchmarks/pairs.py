@@ -94,7 +94,7 @@ PAIRS = (
         "watching",
         tuple(
             Contender(name, "ours", ours(MANY_ROUNDS, BATCHES, "--watching", name))
-            for name in ("everything", "nothing", "default")
+            for name in ("default", "nothing", "everything")
         ),
     ),
     Pair("transform", (Contender("both in turn", "transform"),)),

@@ -55,7 +55,7 @@ def tell_nobody() -> None:
     type=click.Choice(["nothing", "default", "everything"]),
     default="default",
     show_default=True,
-    help="No events at all; or as it comes; or with a display, a run folder, plots and report.",
+    help="No events at all; or a display, as in a terminal; or a run folder too, with all in it.",
 )
 @click.option("--memory", default="1g", show_default=True, help="spark.driver.memory")
 def main(
@@ -95,9 +95,10 @@ def main(
     schedule = {"kind": "constant", "initial_lr": LEARNING_RATE}
     if watching == "nothing":
         tell_nobody()
-    elif watching == "everything":
+    else:
         # As in a terminal: the display is drawn, wherever it goes.
         os.environ["FORCE_COLOR"] = "1"
+    if watching == "everything":
         config_training["run_dir"] = tempfile.mkdtemp(prefix="batchtrainingbooster-bench-run-")
     idle = idle_bytes()
     if not cold:
