@@ -53,8 +53,6 @@ def tell_nobody() -> None:
 @click.option(
     "--watching",
     type=click.Choice(["nothing", "default", "everything"]),
-    default="default",
-    show_default=True,
     help="No events at all; or a display, as in a terminal; or a run folder too, with all in it.",
 )
 @click.option("--memory", default="1g", show_default=True, help="spark.driver.memory")
@@ -66,7 +64,7 @@ def main(
     rounds: int,
     staging_dir: str | None,
     seed: int,
-    watching: str,
+    watching: str | None,
     memory: str,
     *,
     no_validation: bool,
@@ -95,7 +93,7 @@ def main(
     schedule = {"kind": "constant", "initial_lr": LEARNING_RATE}
     if watching == "nothing":
         tell_nobody()
-    else:
+    elif watching is not None:
         # As in a terminal: the display is drawn, wherever it goes.
         os.environ["FORCE_COLOR"] = "1"
     if watching == "everything":
