@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from batchtrainingbooster.callbacks.metric_names import plain
 from batchtrainingbooster.callbacks.mlflow_run import FAILURE, MAX_KEY, metric
-from batchtrainingbooster.callbacks.run_folder import CONFIG, HISTORY, PLOTS, REPORT
+from batchtrainingbooster.callbacks.run_folder import CONFIG, HISTORY, PLOTS, REPORT, local_folder
 from batchtrainingbooster.core.events import RunEnd
 from batchtrainingbooster.core.record import RunRecord
 
@@ -75,7 +75,7 @@ def files_of(record: RunRecord, *, has_model: bool) -> Iterator[list[Path]]:
     run_dir = record.start.run_dir if record.start else None
     found: list[Path] = []
     if run_dir is not None:
-        folder = Path(run_dir.removeprefix("file://")).absolute()
+        folder = local_folder(run_dir)
         # Of a run without a model, the others would be those of an earlier one.
         names = (CONFIG, HISTORY, PLOTS, REPORT) if has_model else (CONFIG,)
         found = [folder / name for name in names if (folder / name).exists()]

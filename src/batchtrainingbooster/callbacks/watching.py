@@ -89,11 +89,10 @@ def _tell_of_failure(run: WatchedRun, error: BaseException, seconds: float) -> N
 def _failed(recorder: Recorder, error: BaseException, seconds: float) -> RunEnd:
     is_asked_for = isinstance(error, KeyboardInterrupt | SystemExit)
     record = recorder.record
-    kept = [row.n_rounds for row in record.rows if row.kept]
     return RunEnd(
         stop_reason=StopReason.INTERRUPTED if is_asked_for else StopReason.FAILED,
         visits=record.visits_made,
-        n_rounds=kept[-1] if kept else 0,
+        n_rounds=record.n_rounds,
         best=record.best,
         seconds=seconds,
         seconds_by_stage={},

@@ -191,7 +191,7 @@ class BaseTrainer:
             ]
             run = stack.enter_context(watched(start, callbacks, strict=config.callbacks_strict))
             frames = train_dataframe, valid_dataframe
-            self._fitted = _train(request, frames, target_column, run)
+            self._fitted = _train(request, frames, target_column, start.versions, run)
         model = self.model
         if config.show_learning_curve and len(model.history):
             show_figure(model.plot_learning_curve(), config.run_dir)
@@ -202,6 +202,7 @@ def _train(
     request: Request,
     frames: tuple[DataFrame, DataFrame | None],
     target_column: str,
+    versions: dict[str, Any],
     run: WatchedRun,
 ) -> tuple[BoostedModel, Timings, Manifest]:
     """Stage, train, and look at the model; the run is told of all of it."""
@@ -222,7 +223,7 @@ def _train(
             store = CheckpointFolder(
                 *checkpoints,
                 identity={**request.identity, "data": staged_identity(prepared.job, placement)},
-                environment=environment(request.backend),
+                environment=versions,
                 resume=request.config.resume,
             )
         with staging_folder(request.config, frames[0]) as folder:

@@ -72,6 +72,13 @@ class RunRecord:
         before = self.training.state.visit if self.training else 0
         return before + len(self.visits)
 
+    @property
+    def n_rounds(self) -> int:
+        """Rounds of the model, or that it has so far."""
+        if self.end is not None:
+            return self.end.n_rounds
+        return next((row.n_rounds for row in reversed(self.rows) if row.kept), 0)
+
     def take(self, event: events.Event) -> None:
         """Add an event; the first one of a run forgets the run before."""
         match event:

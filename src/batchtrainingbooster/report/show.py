@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchtrainingbooster.callbacks.displays import in_notebook
 from batchtrainingbooster.callbacks.run_folder import PLOTS, local_folder
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def show_figure(figure: Figure, run_dir: str | None) -> Path | None:
     Path or None
         The file, outside a notebook.
     """
-    if _in_notebook():
+    if in_notebook():
         from IPython.display import display
 
         display(figure)
@@ -43,9 +43,3 @@ def show_figure(figure: Figure, run_dir: str | None) -> Path | None:
         figure.savefig(file)
     logger.info("Learning curves: %s", file)
     return file
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return shell is not None and "IPKernelApp" in getattr(shell, "config", {})

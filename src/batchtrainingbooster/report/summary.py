@@ -104,7 +104,7 @@ def _how_long(record: RunRecord) -> str:
     trained = counted(len(record.rows), "round")
     now = "so far, " if is_running(record) else ""
     made = f"{visits} and " if record.training else ""
-    return f"{now}{made}{trained} trained, {rounds_in_model(record):,} in the model.".capitalize()
+    return f"{now}{made}{trained} trained, {record.n_rounds:,} in the model.".capitalize()
 
 
 def _how_good(record: RunRecord) -> str:
@@ -146,14 +146,6 @@ def best_at(record: RunRecord) -> str:
     return f"at round {best.round + 1:,}, visit {best.visit + 1:,}"
 
 
-def rounds_in_model(record: RunRecord) -> int:
-    """Rounds of the model, or that it has so far."""
-    if record.end is not None:
-        return record.end.n_rounds
-    kept = [row.n_rounds for row in record.rows if row.kept]
-    return kept[-1] if kept else 0
-
-
 def key_facts(record: RunRecord) -> list[Fact]:
     """The figures at the top of the page."""
     found = []
@@ -170,7 +162,7 @@ def key_facts(record: RunRecord) -> list[Fact]:
         found.append(Fact("mean abs. error", measured(evaluation.mean_absolute_error), r2))
     if record.rows:
         trained = f"of {len(record.rows):,} trained"
-        found.append(Fact("rounds", f"{rounds_in_model(record):,}", trained))
+        found.append(Fact("rounds", f"{record.n_rounds:,}", trained))
     if record.training is not None:
         planned = f"of {record.training.num_visits:,} planned"
         found.append(Fact("visits", f"{record.visits_made:,}", planned))
