@@ -10,6 +10,7 @@
     ├── CheckpointError(RuntimeError)       no checkpoint, a damaged one, or one in use
     │   └── FingerprintMismatchError        one of another run; names what differs
     ├── ModelFormatError(RuntimeError)      a folder that is not a model of ours, or a newer one
+    ├── WorseModelError(RuntimeError)       new rows made the model worse; the earlier one stays
     ├── BackendError(RuntimeError)          raised by the booster, with its visit and batch
     ├── NotEnoughMemoryError(MemoryError)   a batch that would not fit, found before it is read
     ├── NotFittedError(RuntimeError)
@@ -78,6 +79,30 @@ class FingerprintMismatchError(CheckpointError):
 
 class ModelFormatError(BatchTrainingError, RuntimeError):
     """A folder cannot be read as a saved model."""
+
+
+class WorseModelError(BatchTrainingError, RuntimeError):
+    """All that was learned from new rows made the model worse; the earlier one is as it was.
+
+    Attributes
+    ----------
+    metric : str
+    before, after : float
+        Of the earlier model on the validation rows, and the best that came after it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        metric: str = "",
+        before: float = float("nan"),
+        after: float = float("nan"),
+    ) -> None:
+        super().__init__(message, metric, before, after)
+        self.metric, self.before, self.after = metric, before, after
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class BackendError(BatchTrainingError, RuntimeError):

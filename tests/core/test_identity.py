@@ -33,6 +33,7 @@ def test_every_setting_decides_about_the_model_or_the_batches_or_nothing():
 OTHERS = {
     "num_epochs": 2,
     "strategy": "external_memory",
+    "num_workers": 2,
     "max_patience": 4,
     "min_delta": 0.5,
     "maximize": False,

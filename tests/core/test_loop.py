@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import ToyBackend, ToySource
 
+from batchtrainingbooster.core.earlier import Earlier
 from batchtrainingbooster.core.loop import RunPlan, run_visits
 from batchtrainingbooster.core.schedules import Constant, Exponential, FromCallable, Plateau
 from batchtrainingbooster.core.stopping import Best, Patience, StopReason
@@ -209,6 +210,28 @@ def test_earlier_model_is_the_one_to_beat(script, n_rounds, best):
     assert backend.calls.count("validate") == 1
     assert backend.n_rounds == n_rounds
     assert backend.rounds[:3] == [(None, None)] * 3
+
+
+@pytest.mark.parametrize(
+    ("script", "n_rounds", "best"),
+    [
+        ([8, 9, 9, 9], 4, Best(8, 0, 0, 4)),
+        ([9, 9, 4, 9], 6, Best(4, 1, 2, 6)),
+    ],
+)
+def test_earlier_model_that_does_not_compete_is_left_behind(script, n_rounds, best):
+    backend = ToyBackend(script, earlier_rounds=3, earlier_loss=5)
+    state = run_visits(plan(earlier=Earlier(competes=False)), ToySource(2), backend)
+    assert state.best == best
+    assert state.earlier_value == 5
+    assert backend.n_rounds == n_rounds
+
+
+def test_known_metric_of_the_earlier_model_counts():
+    backend = ToyBackend([4, 4, 4, 4], earlier_rounds=3, earlier_loss=5)
+    state = run_visits(plan(earlier=Earlier(value=3)), ToySource(2), backend)
+    assert state.best == Best(3, None, None, 3)
+    assert "validate" not in backend.calls
 
 
 def test_earlier_model_without_a_usable_metric_is_still_kept():

@@ -65,6 +65,7 @@ def test_defaults_are_those_that_the_documentation_names():
         "memory_budget": None,
         "num_epochs": 1,
         "strategy": "incremental",
+        "num_workers": None,
         "seed": 42,
         "max_patience": 5,
         "min_delta": 0.0,
@@ -96,6 +97,7 @@ BOUNDS = {
     "num_batches": ([1, 99_999, None], [0, -1, 100_000]),
     "memory_budget": ([1, None], [0, -1, "0GB"]),
     "num_epochs": ([1, 10**6], [0]),
+    "num_workers": ([1, 10**4, None], [0, -1]),
     "seed": ([0, 2**40], [-1]),
     "max_patience": ([1], [0]),
     "checkpoint_every": ([1, 10**6], [0]),
@@ -125,7 +127,7 @@ def test_values_at_the_bounds_are_taken_and_those_outside_refused(key):
 
 # types -> fields, and values of other types
 WRONG_TYPES = {
-    ("num_batches", "num_epochs", "seed", "max_patience", "checkpoint_every"): [
+    ("num_batches", "num_epochs", "num_workers", "seed", "max_patience", "checkpoint_every"): [
         "3",
         3.0,
         True,

@@ -120,7 +120,7 @@ def test_saved_model_predicts_the_same_bits_in_a_fresh_process(trained, parts, t
     valid.to_csv(tmp_path / "valid.csv", index=False)
     model.save(tmp_path / "model")
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
-        "history.json", "metadata.json", "model.ubj", "record.json",
+        "first_data.json", "history.json", "metadata.json", "model.ubj", "record.json",
     ]  # fmt: skip
     code = (
         "import sys, numpy as np, pandas as pd\n"

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from batchtrainingbooster import BoostedModel
+from batchtrainingbooster.core.data_summary import summary_of
 from batchtrainingbooster.core.history import History, Row
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import Feature, FeatureKind, TableSchema, Target, TargetKind
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.errors import BatchTrainingError, ModelFormatError
+from batchtrainingbooster.model import persistence
 from batchtrainingbooster.model.boosted_model import ModelInfo
-from batchtrainingbooster.model.persistence import FORMAT_VERSION
+from batchtrainingbooster.model.persistence import FORMAT_VERSION, verified
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,26 @@ def test_all_comes_back(model, tmp_path):
     assert again.native == model.native
     assert again.classes == (False, True)
     assert all(type(label) is bool for label in again.classes)
+
+
+def test_what_the_first_rows_looked_like_comes_back(model, tmp_path):
+    features = np.array([[1, 0], [2, 1], [np.nan, 1]], np.float32)
+    summary = summary_of(features, np.array([0, 1, 1]), model.info.schema, (1, 2))
+    whole = BoostedModel(model.info, model.native, model.history, first_data=summary)
+    whole.save(tmp_path / "m")
+    assert BoostedModel.load(tmp_path / "m").first_data == summary
+    assert "first_data.json" in {file.name for file in verified(tmp_path / "m")}
+    assert pickle.loads(pickle.dumps(whole)).first_data == summary  # noqa: S301
+
+
+def test_model_of_the_format_before_is_read(model, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(persistence, "FORMAT_VERSION", 3)
+        model.save(tmp_path / "m")
+    resealed(tmp_path / "m", lambda content: content.pop("first_data"), version=3)
+    again = BoostedModel.load(tmp_path / "m")
+    assert again.info == model.info
+    assert again.first_data is None
 
 
 def test_saving_again_replaces_and_leaves_nothing_else(model, tmp_path):
@@ -98,10 +121,11 @@ def test_earlier_model_is_put_back_if_its_place_cannot_be_taken(model, tmp_path,
     assert BoostedModel.load(tmp_path / "m").native == model.native
 
 
-def resealed(folder, change):
+def resealed(folder, change, version=FORMAT_VERSION):
     """Change the metadata, with a checksum that fits."""
     file = folder / "metadata.json"
     document = json.loads(file.read_text())
+    document["format_version"] = version
     change(document["content"])
     text = json.dumps(document["content"], sort_keys=True, separators=(",", ":"))
     document["sha256"] = hashlib.sha256(text.encode()).hexdigest()
@@ -115,8 +139,12 @@ def resealed(folder, change):
         (lambda f: (f / "metadata.json").write_text("{"), "metadata.json is damaged: no JSON"),
         (lambda f: (f / "metadata.json").write_text("[]"), "metadata.json is damaged, or no file"),
         (
-            lambda f: (f / "metadata.json").write_text('{"format_version": 4}'),
-            "has format 4; this version reads format 3: install a newer",
+            lambda f: (f / "metadata.json").write_text('{"format_version": 5}'),
+            "has format 5; this version reads format 4: install a newer",
+        ),
+        (
+            lambda f: (f / "metadata.json").write_text('{"format_version": 2}'),
+            "has format 2; this version reads format 4: write it again",
         ),
         (lambda f: flip(f / "metadata.json"), "metadata.json is damaged"),
         (lambda f: resealed(f, lambda c: c.pop("model")), "metadata.json is damaged"),

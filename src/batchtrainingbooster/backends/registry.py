@@ -16,6 +16,9 @@ BACKENDS = {
 # Those that can train on more rows than memory holds, every tree on all of them.
 EXTERNAL_MEMORY = ("xgboost",)
 
+# Those that can train one model in several processes.
+DISTRIBUTED = ("xgboost",)
+
 
 def load_backend(name: str) -> ModuleType:
     """The module that adapts the booster called ``name``.

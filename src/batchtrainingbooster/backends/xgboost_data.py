@@ -39,4 +39,4 @@ def parse_metrics(text: str) -> RoundMetrics:
         name, _, value = item.rpartition(":")
         part, _, metric = name.partition("-")
         values[part][metric] = float(value)
-    return RoundMetrics(**values)
+    return RoundMetrics(values["train"], values["valid"])

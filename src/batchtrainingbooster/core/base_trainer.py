@@ -15,6 +15,7 @@ from batchtrainingbooster.callbacks.displays import displays
 from batchtrainingbooster.callbacks.run_folder import run_folder
 from batchtrainingbooster.callbacks.watching import WatchedRun, watched
 from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.drift import DataLook
 from batchtrainingbooster.core.events import RunEnd, RunStart, StagingStart
 from batchtrainingbooster.core.fitting import refuse_run_that_does_not_fit
 from batchtrainingbooster.core.history import History
@@ -33,6 +34,9 @@ from batchtrainingbooster.core.run_id import new_run_id
 from batchtrainingbooster.core.state import RunState
 from batchtrainingbooster.core.stopping import StopReason
 from batchtrainingbooster.core.timing import measured, timed
+from batchtrainingbooster.core.update_report import UpdateReport
+from batchtrainingbooster.core.updates import Updates
+from batchtrainingbooster.core.updating import report_of, value_before
 from batchtrainingbooster.data.checkpoints import CheckpointFolder
 from batchtrainingbooster.data.manifest import Manifest
 from batchtrainingbooster.data.placing import load_of, place_rows
@@ -40,6 +44,7 @@ from batchtrainingbooster.data.reader import StagedSource
 from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.data.spark_progress import spark_progress
 from batchtrainingbooster.data.staging import stage, staged_identity
+from batchtrainingbooster.distributed.visits import refuse_workers, visits_of
 from batchtrainingbooster.errors import NotFittedError
 from batchtrainingbooster.model.boosted_model import BoostedModel
 from batchtrainingbooster.model.persistence import check_place
@@ -70,7 +75,7 @@ class Timings:
     by_stage: dict[str, float]
 
 
-class BaseTrainer:
+class BaseTrainer(Updates):
     """Trains a model batch by batch from a Spark DataFrame.
 
     Attributes
@@ -83,11 +88,14 @@ class BaseTrainer:
         Its stages.
     manifest : Manifest
         What it staged.
+    update_report : UpdateReport
+        What the last ``update`` has come to.
     """
 
     backend: ClassVar[str]
 
     def __init__(self) -> None:
+        super().__init__()
         self._fitted: tuple[BoostedModel, Timings, Manifest] | None = None
 
     @property
@@ -173,6 +181,11 @@ class BaseTrainer:
             checkpoint written.
         """
         request = parse_request(self.backend, config_model, config_training, config_lr_scheduler)
+        return self._run(request, (train_dataframe, valid_dataframe), target_column)
+
+    def _run(
+        self, request: Request, frames: tuple[DataFrame, DataFrame | None], target_column: str
+    ) -> BoostedModel:
         config = request.config
         refuse_folders_within_others(config)
         start = RunStart(
@@ -190,11 +203,14 @@ class BaseTrainer:
                 *(config.callbacks or ()),
             ]
             run = stack.enter_context(watched(start, callbacks, strict=config.callbacks_strict))
-            frames = train_dataframe, valid_dataframe
-            self._fitted = _train(request, frames, target_column, start.versions, run)
-        model = self.model
+            self._fitted, report = _train(request, frames, target_column, start.versions, run)
+        model, timings, manifest = self._fitted
         if config.show_learning_curve and len(model.history):
             show_figure(model.plot_learning_curve(), config.run_dir)
+        self._update_report = report or self._update_report
+        if report is not None and not report.has_learned:
+            model = request.continued_model
+            self._fitted = model, timings, manifest
         return model
 
 
@@ -204,10 +220,12 @@ def _train(
     target_column: str,
     versions: dict[str, Any],
     run: WatchedRun,
-) -> tuple[BoostedModel, Timings, Manifest]:
+) -> tuple[tuple[BoostedModel, Timings, Manifest], UpdateReport | None]:
     """Stage, train, and look at the model; the run is told of all of it."""
     start, emit = time.perf_counter(), run.observers.emit
     with measured() as by_stage, checkpoint_folder(request.config) as checkpoints:
+        if request.config.num_workers is not None:
+            refuse_workers(frames[0], request.config.num_workers)
         emit(StagingStart())
         with (
             timed("profiling"),
@@ -216,8 +234,10 @@ def _train(
         ):
             prepared = prepare(request, *frames, target_column)
         placement = place_rows(prepared.job)
-        load = load_of(prepared.job, placement)
-        refuse_run_that_does_not_fit(load, available_bytes())
+        load = None
+        if request.config.num_workers is None:
+            load = load_of(prepared.job, placement)
+            refuse_run_that_does_not_fit(load, available_bytes())
         store = None
         if checkpoints is not None:
             store = CheckpointFolder(
@@ -232,11 +252,21 @@ def _train(
                 manifest = stage(prepared.job, placement, folder, replace=is_own)
             staged = time.perf_counter()
             emit(staging_end(prepared, manifest, staged - start, str(folder)))
-            source = StagedSource(folder, manifest, prepared.class_weights, load)
+            first = request.earlier.first_data if request.earlier else None
+            look = DataLook(manifest.schema, manifest.class_counts, first)
+            source = StagedSource(folder, manifest, prepared.class_weights, load, look=look.take)
             plan = prepared.plan(source.num_batches)
-            state = train(plan, source, prepared.booster, store, run.observers)
+            if request.if_worse is not None:
+                before = attrs.evolve(plan.earlier, value=value_before(prepared, source))
+                plan = attrs.evolve(plan, earlier=before)
+            visits = visits_of(prepared, plan, source, frames[0].sparkSession)
+            state = train(plan, *visits, store, run.observers)
+            if not look.is_done:
+                # Workers read the only batch themselves.
+                look.take(source.training_sample())
             with timed("saving"):
-                model = prepared.model(state, run.recorder.record)
+                model = prepared.model(state, run.recorder.record, look.summary)
+            report = None if request.if_worse is None else report_of(prepared, look, state)
             with timed("final evaluation"):
                 emit(model_trained(model, source))
     end = time.perf_counter()
@@ -249,7 +279,7 @@ def _train(
         seconds=timings.total,
         seconds_by_stage=by_stage,
     )
-    return model, timings, manifest
+    return (model, timings, manifest), report
 
 
 def train(

@@ -67,6 +67,7 @@ def _callbacks(instance: object, attribute: attrs.Attribute[Any], value: Any) ->
 DECIDE_ABOUT_THE_MODEL = (
     "num_epochs",
     "strategy",
+    "num_workers",
     "max_patience",
     "min_delta",
     "maximize",
@@ -86,14 +87,17 @@ class TrainingConfig:
         Batches that the training rows are split into. Default: as few as fit into
         ``memory_budget``; without a budget, 10.
     memory_budget : int, optional
-        Bytes of Python memory that training may use beyond the idle process. A text such as
-        ``"4GB"`` is accepted.
+        Bytes of Python memory that training may use beyond the idle process; of each worker, if
+        there are ``num_workers``. A text such as ``"4GB"`` is accepted.
     num_epochs : int
         Passes over all batches; their order is drawn anew for each.
     strategy : {"incremental", "external_memory"}
         ``"incremental"`` visits one batch after the other; ``"external_memory"`` keeps all of them
         on disk and lets every tree see every row: one visit an epoch, each round as many times
         dearer as there are batches. XGBoost alone has it.
+    num_workers : int, optional
+        Tasks of Spark's that train each visit together, each on its share of the batch; all must
+        run at once. Default: the visits are trained in this process. XGBoost alone has it.
     seed : int
         Decides the batches, their order, and the booster's own sampling.
     max_patience : int
@@ -154,6 +158,7 @@ class TrainingConfig:
     memory_budget: int | None = attrs.field(default=None, validator=_at_least(1))
     num_epochs: int = attrs.field(default=1, validator=_at_least(1))
     strategy: Strategy = "incremental"
+    num_workers: int | None = attrs.field(default=None, validator=_at_least(1))
     seed: int = attrs.field(default=42, validator=_at_least(0))
     max_patience: int = attrs.field(default=5, validator=_at_least(1))
     min_delta: float = attrs.field(default=0.0, validator=_at_least(0, sys.float_info.max))

@@ -30,6 +30,7 @@ import attrs
 from batchtrainingbooster.core import events, wording
 from batchtrainingbooster.core.checkpointing import Keeper
 from batchtrainingbooster.core.config import Strategy
+from batchtrainingbooster.core.earlier import Earlier
 from batchtrainingbooster.core.history import Row
 from batchtrainingbooster.core.interruption import Interruption
 from batchtrainingbooster.core.ports import (
@@ -42,7 +43,7 @@ from batchtrainingbooster.core.ports import (
 )
 from batchtrainingbooster.core.schedules import Schedule
 from batchtrainingbooster.core.state import RunState
-from batchtrainingbooster.core.stopping import Best, Patience, StopReason
+from batchtrainingbooster.core.stopping import Best, Patience, StopReason, VisitWatch
 from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.core.visits import Visit, visit_at, visits_per_epoch
 from batchtrainingbooster.errors import BackendError
@@ -63,12 +64,17 @@ class RunPlan:
     patience: Patience
     warm_restart: Literal["best", "last"]
     checkpoint_every: int = 1
+    earlier: Earlier = attrs.field(factory=Earlier)
 
     def visit(self, number: int, num_batches: int) -> Visit:
         """The visit with this number."""
         if self.strategy == "external_memory":
             return Visit(number, epoch=number, batch=None)
         return visit_at(number, self.seed, num_batches)
+
+    def watch(self, n_rounds: int) -> VisitWatch:
+        """What ends a visit early that begins with so many rounds in the model."""
+        return VisitWatch(self.patience, self.early_stopping_rounds, n_rounds)
 
     def num_visits(self, num_batches: int) -> int:
         """How many there are, if nothing stops the run."""
@@ -128,7 +134,9 @@ class _Run:
     has_validation: bool
 
     def to_its_end(self) -> RunState:
-        state = self.keeper.resume(self.backend) or self._first_state()
+        state = self.keeper.resume(self.backend) or self.plan.earlier.first_state(
+            self.backend, self.plan.patience, has_validation=self.has_validation
+        )
         self.observer.emit(
             events.TrainingStart(
                 num_visits=self._num_visits,
@@ -159,16 +167,6 @@ class _Run:
 
     def _goes_on(self, state: RunState) -> bool:
         return state.stop_reason is None and self.interruption.signal is None
-
-    def _first_state(self) -> RunState:
-        state = RunState(initial_rounds=self.backend.n_rounds)
-        if self.has_validation and self.backend.n_rounds:
-            # An earlier model is the one to beat.
-            value = list(self.backend.validate().values())[-1]
-            if self.plan.patience.improves(value, None):
-                state = attrs.evolve(state, best=Best(value, None, None, self.backend.n_rounds))
-            logger.info("The earlier model's validation metric: %.6g", value)
-        return state
 
     @contextmanager
     def _datasets(self) -> Iterator[Callable[[int | None], object]]:
@@ -222,11 +220,11 @@ class _Run:
         self, state: RunState, visit: Visit, dataset: object, rates: list[float]
     ) -> tuple[list[Row], Best | None]:
         """One visit's rounds, and the best of them where there is a validation set."""
-        plan, interruption = self.plan, self.interruption
-        within_visit = attrs.evolve(plan.patience, min_delta=0.0)
+        interruption = self.interruption
         rows: list[Row] = []
         best: Best | None = None
         first_round, first_n_rounds = len(state.history), self.backend.n_rounds
+        watch = self.plan.watch(first_n_rounds)
         since = time.perf_counter()
 
         def record(metrics: RoundMetrics) -> bool:
@@ -241,7 +239,7 @@ class _Run:
                 learning_rate=rates[i],
                 train=metrics.train,
                 valid=metrics.valid,
-                seconds=now - since,
+                seconds=now - since if metrics.seconds is None else metrics.seconds,
             )
             rows.append(row)
             self.observer.emit(events.RoundEnd(row=row))
@@ -250,11 +248,9 @@ class _Run:
             if not metrics.valid:
                 return not interruption.signal
             value = list(metrics.valid.values())[-1]
-            if within_visit.improves(value, best):
+            if watch.improves(value, row.n_rounds):
                 best = Best(value, row.visit, row.round, row.n_rounds)
-            without_gain = row.n_rounds - (best.n_rounds if best else first_n_rounds)
-            is_hopeless = plan.early_stopping_rounds and without_gain >= plan.early_stopping_rounds
-            return not (is_hopeless or interruption.signal)
+            return not (watch.is_hopeless(row.n_rounds) or interruption.signal)
 
         if not interruption.signal:
             with timed("boosting"):

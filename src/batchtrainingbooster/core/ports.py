@@ -38,10 +38,18 @@ class Batch:
 
 @attrs.frozen
 class RoundMetrics:
-    """Metrics after one round, by name as the booster prints it, the deciding one last."""
+    """Metrics after one round, by name as the booster prints it, the deciding one last.
+
+    Attributes
+    ----------
+    train, valid : dict of str to float
+    seconds : float, optional
+        That the round took, where the booster tells of it only later.
+    """
 
     train: dict[str, float]
     valid: dict[str, float]
+    seconds: float | None = None
 
 
 @attrs.frozen(eq=False)

@@ -11,7 +11,9 @@ import numpy as np
 
 from batchtrainingbooster.backends.settings import BoosterSettings, Problem, link_name
 from batchtrainingbooster.core.config import TrainingConfig
-from batchtrainingbooster.core.continuing import continued, with_columns_of
+from batchtrainingbooster.core.continuing import continued, with_classes_of, with_columns_of
+from batchtrainingbooster.core.data_summary import DataSummary
+from batchtrainingbooster.core.earlier import Earlier
 from batchtrainingbooster.core.loop import RunPlan
 from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.request import Request, maximize
@@ -49,10 +51,15 @@ class Prepared:
         """What the loop will do with this many batches."""
         return plan_of(self.request, self.settings, num_batches, self.maximize)
 
-    def model(self, state: RunState, record: RunRecord) -> BoostedModel:
+    def model(
+        self, state: RunState, record: RunRecord, first_data: DataSummary | None = None
+    ) -> BoostedModel:
         """The model that the run has left in the booster."""
-        backend = self.request.backend
-        kind = self.job.schema.target.kind
+        backend, earlier, schema = self.request.backend, self.request.earlier, self.job.schema
+        kind = schema.target.kind
+        if earlier is not None and self.booster.n_rounds == earlier.info.n_rounds:
+            # Its trees know no other categories.
+            schema = earlier.info.schema
         info = ModelInfo(
             backend=backend.NAME,
             backend_version=backend.version(),
@@ -61,13 +68,13 @@ class Prepared:
             # As the booster prints it: ndcg may be ndcg@5 there.
             metric=state.history.deciding_metric or self.settings.metric_names[-1],
             maximize=self.maximize,
-            schema=self.job.schema,
+            schema=schema,
             n_rounds=self.booster.n_rounds,
             best=state.best,
             stop_reason=state.stop_reason,
             config=self.request.given,
         )
-        return BoostedModel(info, self.booster.to_bytes(), state.history, record)
+        return BoostedModel(info, self.booster.to_bytes(), state.history, record, first_data)
 
 
 def plan_of(
@@ -85,6 +92,7 @@ def plan_of(
         patience=Patience(config.max_patience, config.min_delta, larger_is_better),
         warm_restart=config.warm_restart,
         checkpoint_every=config.checkpoint_every,
+        earlier=Earlier(competes=request.if_worse != "accept"),
     )
 
 
@@ -110,12 +118,15 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
     train_source = Source(train, columns, config.seed)
     look = partial(profile, allow_precision_loss=config.allow_precision_loss)
     found = look(train_source, "train_dataframe", regression=regression)
+    is_update = request.earlier is not None and request.if_worse is not None
+    if request.earlier is not None and is_update:
+        found = with_classes_of(request.earlier, found)
     kind = TargetKind.RANKING
     if config.group_column is None:
         kind = _target_kind(wanted, found, target)
     schema = schema_of(train_source, found, kind)
     if request.earlier is not None:
-        schema = continued(schema, request.earlier)
+        schema = continued(schema, request.earlier, grows=is_update)
     valid_source = valid_found = None
     if valid is not None:
         valid_source, valid_found = _look_at_more(valid, train_source, found, schema, config)
@@ -305,6 +316,12 @@ def _problem(
     return Problem(class_shares=tuple(shares.tolist()), **common)
 
 
+def _whose_columns(request: Request) -> str:
+    if request.config.feature_columns:
+        return "given"
+    return "the earlier model's" if request.earlier else "all others"
+
+
 def _log_inferred(
     request: Request, settings: BoosterSettings, schema: TableSchema, weights: np.ndarray | None
 ) -> None:
@@ -323,7 +340,7 @@ def _log_inferred(
     categorical = [f for f in features if f.kind is FeatureKind.CATEGORICAL]
     logger.info(
         "Features: %d columns (%s), of which categorical: %s",
-        len(features), "given" if request.config.feature_columns else "all others",
+        len(features), _whose_columns(request),
         ", ".join(f"{f.name} ({len(f.categories)})" for f in categorical) or "none",
     )  # fmt: skip
     if weights is not None:

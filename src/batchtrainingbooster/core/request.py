@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import attrs
 import numpy as np
 
 from batchtrainingbooster.backends.custom import CUSTOM_PREFIX, CustomMetric
-from batchtrainingbooster.backends.registry import EXTERNAL_MEMORY, load_backend
+from batchtrainingbooster.backends.registry import DISTRIBUTED, EXTERNAL_MEMORY, load_backend
 from batchtrainingbooster.backends.settings import BoosterSettings
 from batchtrainingbooster.core.config import DECIDE_ABOUT_THE_MODEL, TrainingConfig
 from batchtrainingbooster.core.metrics import is_maximized
@@ -24,6 +24,8 @@ from batchtrainingbooster.core.table import TargetKind
 from batchtrainingbooster.core.visits import visits_per_epoch
 from batchtrainingbooster.errors import ConfigError
 from batchtrainingbooster.model.boosted_model import BoostedModel
+
+IfWorse = Literal["raise", "keep", "accept"]
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -42,6 +44,8 @@ class Request:
         The model to continue.
     given : dict
         The configs in a form that can be written down.
+    if_worse : {"raise", "keep", "accept"}, optional
+        What an update does with a worse model; None where the run is none.
     """
 
     backend: Any
@@ -50,6 +54,7 @@ class Request:
     config_lr_scheduler: Any
     earlier: BoostedModel | None
     given: dict[str, Any]
+    if_worse: IfWorse | None = None
 
     def schedule(self, num_batches: int) -> Schedule:
         """The learning-rate schedule of a run over this many batches."""
@@ -60,6 +65,14 @@ class Request:
             self.config.num_epochs * visits_per_epoch(self.config.strategy, num_batches),
             self.settings.n_estimators,
         )
+
+    @property
+    def continued_model(self) -> BoostedModel:
+        """The model to continue, where there must be one."""
+        if self.earlier is None:
+            msg = "no model to continue"
+            raise TypeError(msg)
+        return self.earlier
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -86,6 +99,7 @@ class Request:
                 **_writable(attrs.asdict(cast("Any", schedule))),
             },
             "init_model": hashlib.sha256(earlier.native).hexdigest() if earlier else None,
+            **({"if_worse": self.if_worse} if self.if_worse == "accept" else {}),
         }
 
 
@@ -94,6 +108,7 @@ def parse_request(
     config_model: Mapping[str, Any] | None,
     config_training: Mapping[str, Any] | TrainingConfig | None,
     config_lr_scheduler: Mapping[str, Any] | Callable[[int], float] | None,
+    if_worse: IfWorse | None = None,
 ) -> Request:
     """The configs, checked as far as they can be without data.
 
@@ -112,7 +127,9 @@ def parse_request(
         )
         raise ConfigError(msg)
     _check_strategy(backend_name, config)
-    earlier = _earlier_model(backend_name, config.init_model)
+    _check_workers(backend_name, settings, config)
+    given = config.init_model
+    earlier = None if given is None else earlier_model(backend_name, given)
     if earlier is not None:
         settings = _continued(settings, earlier.info.objective)
         _check_encoding(config, earlier)
@@ -131,6 +148,7 @@ def parse_request(
             "config_training": _writable(config_training),
             "config_lr_scheduler": _writable(config_lr_scheduler),
         },
+        if_worse=if_worse,
     )
     request.schedule(num_batches=1).learning_rate(0, ())
     return request
@@ -149,6 +167,30 @@ def _check_strategy(backend_name: str, config: TrainingConfig) -> None:
         msg = (
             f"config_training: strategy: 'external_memory': {backend_name} has no external memory; "
             f"{able} has, or use 'incremental'"
+        )
+        raise ConfigError(msg)
+
+
+def _check_workers(backend_name: str, settings: BoosterSettings, config: TrainingConfig) -> None:
+    """Refuse workers where the booster cannot train in several, or a metric cannot be added up.
+
+    Raises
+    ------
+    ConfigError
+        Naming what can.
+    """
+    if config.num_workers is None:
+        return
+    if backend_name not in DISTRIBUTED:
+        msg = (
+            f"config_training: num_workers: {backend_name} cannot train one model in several tasks "
+            f"of Spark's; {' and '.join(DISTRIBUTED)} can, or leave it out"
+        )
+        raise ConfigError(msg)
+    if settings.custom_metrics and config.num_workers > 1:
+        msg = (
+            f"config_model: eval_metric: {settings.custom_metrics[0].name} is a function, which "
+            "num_workers would call on a part of the rows each; name a metric of the booster's own"
         )
         raise ConfigError(msg)
 
@@ -233,9 +275,16 @@ def _check_encoding(config: TrainingConfig, earlier: BoostedModel) -> None:
         raise ConfigError(msg)
 
 
-def _earlier_model(backend_name: str, given: Any) -> BoostedModel | None:
-    if given is None:
-        return None
+def earlier_model(backend_name: str, given: Any) -> BoostedModel:
+    """A model, or the one in a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or one of another booster.
+    ModelFormatError
+        If the folder holds none.
+    """
     model = BoostedModel.load(given) if isinstance(given, str | Path) else given
     if not isinstance(model, BoostedModel):
         msg = (

@@ -34,7 +34,13 @@ def sealed(value: Any, version: int) -> bytes:
 
 
 def unsealed(
-    data: bytes, cls: type[T], version: int, where: str, error: type[BatchTrainingError]
+    data: bytes,
+    cls: type[T],
+    version: int,
+    where: str,
+    error: type[BatchTrainingError],
+    *,
+    oldest: int | None = None,
 ) -> T:
     """The value object in such a file.
 
@@ -43,10 +49,12 @@ def unsealed(
     data : bytes
     cls : type
     version : int
-        The only one that is read.
+        The one that is read.
     where : str
         The file, for messages.
     error : type of BatchTrainingError
+    oldest : int, optional
+        Versions from this one on are read too.
 
     Raises
     ------
@@ -55,7 +63,7 @@ def unsealed(
     """
     document = parsed(data, where, error)
     found = document.get("format_version") if isinstance(document, dict) else None
-    if type(found) is int and found != version:
+    if type(found) is int and not (oldest or version) <= found <= version:
         newer = "install a newer batchtrainingbooster" if found > version else "write it again"
         msg = f"{where} has format {found}; this version reads format {version}: {newer}"
         raise error(msg)

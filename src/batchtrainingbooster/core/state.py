@@ -23,6 +23,8 @@ class RunState:
         The next visit.
     initial_rounds : int
         Rounds of the earlier model that the run continues.
+    earlier_value : float, optional
+        Its validation metric.
     improved : tuple of bool
         Of each finished visit: did it improve the best model?
     best : Best, optional
@@ -35,6 +37,7 @@ class RunState:
 
     visit: int = 0
     initial_rounds: int = 0
+    earlier_value: float | None = None
     history: History = attrs.field(factory=History)
     improved: tuple[bool, ...] = ()
     best: Best | None = None

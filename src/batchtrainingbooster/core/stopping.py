@@ -87,3 +87,37 @@ class Patience:
     def is_exhausted(self, visits_without_improvement: int) -> bool:
         """Whether the run should stop now."""
         return visits_without_improvement >= self.max_patience
+
+
+@attrs.define
+class VisitWatch:
+    """Whether the rounds of a visit still help; it can be sent to where they are trained.
+
+    Attributes
+    ----------
+    patience : Patience
+        Any gain counts within a visit, however small.
+    early_stopping_rounds : int, optional
+        Rounds without a better metric after which the visit ends.
+    n_rounds : int
+        Rounds in the model before the visit, or at its best round.
+    value : float, optional
+        Validation metric there; None before the first round that has a usable one.
+    """
+
+    patience: Patience
+    early_stopping_rounds: int | None
+    n_rounds: int
+    value: float | None = None
+
+    def improves(self, value: float, n_rounds: int) -> bool:
+        """Note a round; whether it is the best of the visit so far."""
+        better = is_improvement(value, self.value, maximize=self.patience.maximize, min_delta=0.0)
+        if better:
+            self.value, self.n_rounds = value, n_rounds
+        return better
+
+    def is_hopeless(self, n_rounds: int) -> bool:
+        """Whether the visit should end with this round."""
+        limit = self.early_stopping_rounds
+        return limit is not None and n_rounds - self.n_rounds >= limit

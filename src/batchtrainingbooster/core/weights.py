@@ -56,4 +56,6 @@ def class_weights(
             raise ConfigError(msg)
         return np.asarray(weights, np.float32)
     n = np.asarray(counts, np.float64)
-    return np.asarray(n.sum() / (len(n) * n), np.float32)
+    # New rows may lack a class of the model that they continue.
+    balanced = np.divide(n.sum(), np.count_nonzero(n) * n, out=np.ones_like(n), where=n > 0)
+    return np.asarray(balanced, np.float32)

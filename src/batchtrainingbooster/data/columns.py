@@ -137,7 +137,10 @@ def refuse_no_dataframe(frame: object, where: str) -> None:
         )
         raise DataError(msg)
     if getattr(frame, "isStreaming", False):
-        msg = f"{where} is a stream; write its rows to storage, and read them from there"
+        msg = (
+            f"{where} is a stream; write its rows to storage and read them from there, or let a "
+            "model learn from each of its batches, with update in foreachBatch"
+        )
         raise DataError(msg)
 
 

@@ -122,8 +122,11 @@ def _default_num_batches(job: StagingJob, whole: Placement, held_out: float | No
     row, external_memory = _row_memory(job), job.config.strategy == "external_memory"
     count = partial(num_batches_for, row=row, external_memory=external_memory)
     valid_rows = job.valid_profile.rows if job.valid_profile else sum(whole.held_out)
-    num_batches, words = count(budget, training_rows, valid_rows)
-    logger.info("Batches: %s", words)
+    # Each worker holds its share of a batch, and of the validation rows.
+    workers = job.config.num_workers or 1
+    valid_rows = -(-valid_rows // workers)
+    num_batches, words = count(budget, -(-training_rows // workers), valid_rows)
+    logger.info("Batches: %s%s", words, f" of {workers} workers" * (workers > 1))
     if whole.buckets is None:
         return num_batches
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,11 +27,33 @@ from batchtrainingbooster.data.encode import fill_matrix, log_unseen
 from batchtrainingbooster.data.files import StoredFile, read_whole, refuse_damaged, unreadable
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest, Part
-from batchtrainingbooster.errors import StagingError
+from batchtrainingbooster.data.share import ALL, Share
+from batchtrainingbooster.errors import DataError, StagingError
 from batchtrainingbooster.memory import return_freed_memory
 
 # Features of a file that are read together, so that no whole file is in memory beside the matrix.
 _FEATURES_AT_ONCE = 8
+
+
+@attrs.frozen(eq=False)
+class _Rows:
+    """Rows of a staged file: all, a run of them, or those in these places."""
+
+    file: StoredFile
+    rows: slice | np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """How many there are, where not all are meant."""
+        if isinstance(self.rows, slice):
+            return int(self.rows.stop - self.rows.start)
+        return 0 if self.rows is None else len(self.rows)
+
+    def of(self, parquet: pq.ParquetFile, columns: list[str]) -> pa.Table:
+        """Columns of these rows."""
+        table = parquet.read(columns)
+        if isinstance(self.rows, slice):
+            return table.slice(self.rows.start, len(self))
+        return table if self.rows is None else table.take(pa.array(self.rows))
 
 
 class StagedSource:
@@ -45,6 +68,10 @@ class StagedSource:
     load : Load, optional
         What the run takes, so that a batch that would not fit into memory is refused; None reads
         whatever it is.
+    share : Share, optional
+        Which of the rows of a batch, and of the validation set, are read; None reads all.
+    look : callable, optional
+        Is shown the reference sample when it is read.
     """
 
     def __init__(
@@ -53,21 +80,25 @@ class StagedSource:
         manifest: Manifest,
         class_weights: np.ndarray | None = None,
         load: Load | None = None,
+        share: Share = ALL,
+        look: Callable[[Batch], None] | None = None,
     ) -> None:
-        self._folder = folder
-        self._manifest = manifest
+        self.folder = folder
+        self.manifest = manifest
         self._class_weights = class_weights
         self._load_of_run = load
+        self._share = share
+        self._look = look
 
     @property
     def num_batches(self) -> int:
         """How many there are."""
-        return len(self._manifest.batches)
+        return len(self.manifest.batches)
 
     @property
     def scratch(self) -> Path:
         """Local folder with room for a copy of them: their own, if it is local."""
-        return self._folder.local_path or Path(tempfile.gettempdir())
+        return self.folder.local_path or Path(tempfile.gettempdir())
 
     def batch(self, number: int) -> Batch:
         """One batch.
@@ -83,22 +114,22 @@ class StagedSource:
             # That of the batch before, which the booster has freed.
             return_freed_memory()
             refuse_batch_that_does_not_fit(self._load_of_run, number, available_bytes())
-        return self._read(self._manifest.batches[number], f"batch {number + 1}")
+        return self._read(self.manifest.batches[number], f"batch {number + 1}")
 
     def validation(self) -> Batch | None:
         """The validation rows, where there are any."""
-        part = self._manifest.validation
+        part = self.manifest.validation
         return None if part is None else self._read(part, "the validation set")
 
     @property
     def validation_rows(self) -> int:
         """How many validation rows there are."""
-        part = self._manifest.validation
+        part = self.manifest.validation
         return 0 if part is None else part.rows
 
     def validation_sample(self, rows: int) -> Batch | None:
         """At most so many validation rows, drawn by their hashes; their queries are not kept."""
-        part = self._manifest.validation
+        part = self.manifest.validation
         return None if part is None else self._sample(part, rows)
 
     def reference(self) -> Batch:
@@ -115,13 +146,19 @@ class StagedSource:
         if self._load_of_run is not None:
             return_freed_memory()
             refuse_run_that_does_not_fit(self._load_of_run, available_bytes())
-        batches = self._manifest.batches
+        batches = self.manifest.batches
         sample = self.batch(0) if len(batches) == 1 else self._sample_of(batches)
-        warn_of_copies(sample.features, sample.label, self._manifest.schema)
+        warn_of_copies(sample.features, sample.label, self.manifest.schema)
+        if self._look is not None:
+            self._look(sample)
         return sample
 
+    def training_sample(self) -> Batch:
+        """A sample of rows over all batches, as for ``reference``; of an only batch, too."""
+        return self._sample_of(self.manifest.batches)
+
     def _sample_of(self, batches: Sequence[Part]) -> Batch:
-        rows = reference_rows(self._manifest.schema.n_columns, [part.rows for part in batches])
+        rows = reference_rows(self.manifest.schema.n_columns, [part.rows for part in batches])
         share = -(-rows // len(batches))
         sample = [self._sample(part, share) for part in batches]
         weights = [batch.weight for batch in sample if batch.weight is not None]
@@ -139,28 +176,53 @@ class StagedSource:
                 counts.append(parquet.metadata.num_rows)
             if sum(counts) >= rows:
                 break
-        batch, _ = self._load(part.files[: len(counts)], sum(counts))
+        files = [_Rows(file) for file in part.files[: len(counts)]]
+        batch, _ = self._load(files, sum(counts))
         cut = slice(0, rows)
         weight = None if batch.weight is None else batch.weight[cut]
         return Batch(batch.features[cut], batch.label[cut], weight)
 
     def _read(self, part: Part, what: str) -> Batch:
-        batch, checksum = self._load(part.files, part.rows)
+        if self._share != ALL:
+            own = self._own(part)
+            if not own:
+                msg = (
+                    f"{what} has too few rows or queries for {self._share.of} workers: worker "
+                    f"{self._share.number + 1} has none; take fewer workers, or fewer batches"
+                )
+                raise DataError(msg)
+            return self._load(own, sum(map(len, own)))[0]
+        batch, checksum = self._load([_Rows(file) for file in part.files], part.rows)
         if f"{checksum:016x}" != part.checksum:
             msg = (
-                f"{self._folder}: the rows of {what} are not those that were written (checksum "
+                f"{self.folder}: the rows of {what} are not those that were written (checksum "
                 f"{checksum:016x}, expected {part.checksum}); stage the data again"
             )
             raise StagingError(msg)
         return batch
 
-    def _load(self, files: tuple[StoredFile, ...], n_rows: int) -> tuple[Batch, int]:
+    def _own(self, part: Part) -> list[_Rows]:
+        """The rows of each file that are in this worker's share; files without any are left out."""
+        own: list[slice | np.ndarray] = []
+        for file in part.files:
+            with self._opened(file) as parquet:
+                if self.manifest.grouped:
+                    queries = parquet.read(["group_hash"])["group_hash"].to_numpy()
+                    own.append(np.flatnonzero(self._share.owns(queries)))
+                else:
+                    own.append(slice(0, parquet.metadata.num_rows))
+        if not self.manifest.grouped:
+            own = [*self._share.slices([rows.stop for rows in own if isinstance(rows, slice)])]
+        found = [_Rows(file, rows) for file, rows in zip(part.files, own, strict=True)]
+        return [rows for rows in found if len(rows)]
+
+    def _load(self, files: Sequence[_Rows], n_rows: int) -> tuple[Batch, int]:
         """Rows of these files, in the order of their hashes, and the sum of the hashes.
 
         The order is found from the hashes alone; each file is then copied into its place, so that
         no second copy of the batch is ever in memory.
         """
-        manifest, features = self._manifest, self._manifest.schema.features
+        manifest, features = self.manifest, self.manifest.schema.features
         # That of the batch before, which the booster has freed.
         return_freed_memory()
         places, checksum, group = self._places(files, n_rows)
@@ -168,45 +230,47 @@ class StagedSource:
         label = np.empty(n_rows, np.float32)
         weight = np.empty(n_rows, np.float32) if manifest.weighted else None
         unseen = np.zeros(len(features), np.int64)
-        for file, rows in zip(files, places, strict=True):
+        for own, rows in zip(files, places, strict=True):
             # Here all of it is read, and so verified before anything is trained on it.
-            with self._opened(file, is_verified=True) as parquet:
-                unseen += self._fill(matrix, rows, parquet)
-                label[rows] = parquet.read(["label"])["label"].to_numpy()
+            with self._opened(own.file, is_verified=True) as parquet:
+                unseen += self._fill(matrix, rows, parquet, own)
+                label[rows] = own.of(parquet, ["label"])["label"].to_numpy()
                 if weight is not None:
-                    weight[rows] = parquet.read(["weight"])["weight"].to_numpy()
+                    weight[rows] = own.of(parquet, ["weight"])["weight"].to_numpy()
         return_freed_memory()
         log_unseen(features, unseen.tolist())
         return Batch(matrix, label, self._weights(label, weight), group), checksum
 
-    def _fill(self, matrix: np.ndarray, rows: np.ndarray, parquet: pq.ParquetFile) -> np.ndarray:
+    def _fill(
+        self, matrix: np.ndarray, rows: np.ndarray, parquet: pq.ParquetFile, own: _Rows
+    ) -> np.ndarray:
         """Copy the features of a file into the matrix; values in no dictionary, by feature."""
-        features, unseen, column = self._manifest.schema.features, [], 0
+        features, unseen, column = self.manifest.schema.features, [], 0
         for start in range(0, len(features), _FEATURES_AT_ONCE):
             some = features[start : start + _FEATURES_AT_ONCE]
             width = sum(feature.width for feature in some)
-            table = parquet.read([f"f{start + i}" for i in range(len(some))])
+            table = own.of(parquet, [f"f{start + i}" for i in range(len(some))])
             unseen += fill_matrix(matrix[:, column : column + width], rows, some, table.columns)
             column += width
         return np.array(unseen, np.int64)
 
     def _places(
-        self, files: tuple[StoredFile, ...], n_rows: int
+        self, files: Sequence[_Rows], n_rows: int
     ) -> tuple[list[np.ndarray], int, np.ndarray | None]:
         """Where the rows of each file go, the sum of their hashes modulo 2**64, and group sizes."""
-        names = ["row_hash", "group_hash"] if self._manifest.grouped else ["row_hash"]
+        names = ["row_hash", "group_hash"] if self.manifest.grouped else ["row_hash"]
         hashes = []
-        for file in files:
-            with self._opened(file) as parquet:
-                own = parquet.read(names)
-                hashes.append([own[name].to_numpy() for name in names])
-        ends = np.cumsum([len(own[0]) for own in hashes])
+        for own in files:
+            with self._opened(own.file) as parquet:
+                table = own.of(parquet, names)
+                hashes.append([table[name].to_numpy() for name in names])
+        ends = np.cumsum([len(columns[0]) for columns in hashes])
         every, *queries = map(np.concatenate, zip(*hashes, strict=True))
         del hashes
         if len(every) != n_rows:
             msg = (
-                f"{self._folder}: {len(every):,} rows where the manifest has {n_rows:,}, in "
-                f"{files[0].name} and its neighbours; stage the data again"
+                f"{self.folder}: {len(every):,} rows where the manifest has {n_rows:,}, in "
+                f"{files[0].file.name} and its neighbours; stage the data again"
             )
             raise StagingError(msg)
         group = None
@@ -232,22 +296,22 @@ class StagedSource:
         """A staged file; categories stay in Parquet's dictionary form, which is quick to encode."""
         categorical = [
             f"f{i}"
-            for i, feature in enumerate(self._manifest.schema.features)
+            for i, feature in enumerate(self.manifest.schema.features)
             if feature.kind is FeatureKind.CATEGORICAL
         ]
         # Afar, many small reads take long; here, one of all columns takes memory.
-        is_far = self._folder.local_path is None
+        is_far = self.folder.local_path is None
         try:
             with self._stream(file, is_verified=is_verified) as stream:
                 yield pq.ParquetFile(stream, read_dictionary=categorical, pre_buffer=is_far)
         # A KeyError is a column that the manifest has and the file has not.
         except (OSError, pa.ArrowException, KeyError) as error:
-            raise StagingError(unreadable(self._folder, file, error)) from error
+            raise StagingError(unreadable(self.folder, file, error)) from error
 
     def _stream(self, file: StoredFile, *, is_verified: bool) -> Any:
-        if is_verified and self._folder.local_path is None:
+        if is_verified and self.folder.local_path is None:
             # Fetched once, as a whole; a file is a small part of a batch.
-            return pa.BufferReader(read_whole(self._folder, file, StagingError))
+            return pa.BufferReader(read_whole(self.folder, file, StagingError))
         if is_verified:
-            refuse_damaged(self._folder, file, StagingError)
-        return self._folder.open(file.name)
+            refuse_damaged(self.folder, file, StagingError)
+        return self.folder.open(file.name)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
 
+from batchtrainingbooster import errors
 from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.errors import BatchTrainingError, DataError, StagingError
 
@@ -27,8 +28,8 @@ else:
 _NOTHING_SAID: tuple[type[Exception], ...] = (*_FAILURES, AssertionError)
 
 _FULL = "No space left on device"
-# As a model that scores rows on an executor says it.
-_OURS = f"{DataError.__module__}.{DataError.__name__}: "
+# As what runs on an executor says it.
+_OURS = re.compile(rf"{re.escape(errors.__name__)}\.(\w+): ")
 _TRACEBACK = "Traceback (most recent call last):"
 _PLACE = re.compile(r'\s+File "(.+)", line (\d+), in (.+)')
 # A class of Java's by its full name, and what it says.
@@ -45,13 +46,15 @@ _FILES_CHANGED = re.compile(
 
 
 @contextmanager
-def spark_failures(doing: str) -> Iterator[None]:
+def spark_failures(doing: str, otherwise: type[BatchTrainingError] | None = None) -> Iterator[None]:
     """Turn what Spark raises into an error of ours.
 
     Parameters
     ----------
     doing : str
         What Spark was asked for, as the message begins.
+    otherwise : type of BatchTrainingError, optional
+        Raised in place of those below, where no DataFrame of the user's and no staging is at work.
 
     Raises
     ------
@@ -67,10 +70,13 @@ def spark_failures(doing: str) -> Iterator[None]:
         text = _text(error)
         shown = without_secrets(text)
         # Spark's own words may hold what must not be shown.
-        raise translated(shown, without_secrets(doing)) from (error if shown == text else None)
+        cause = error if shown == text else None
+        raise translated(shown, without_secrets(doing), otherwise) from cause
 
 
-def translated(text: str, doing: str) -> BatchTrainingError:
+def translated(
+    text: str, doing: str, otherwise: type[BatchTrainingError] | None = None
+) -> BatchTrainingError:
     """The error of ours for what Spark has said.
 
     Parameters
@@ -80,9 +86,13 @@ def translated(text: str, doing: str) -> BatchTrainingError:
     doing : str
     """
     cause = deepest_cause(text)
-    if cause.startswith(_OURS):
-        return DataError(f"{doing}: {cause.removeprefix(_OURS)}")
+    ours = _OURS.match(cause)
+    if ours:
+        kind: type[BatchTrainingError] = getattr(errors, ours.group(1), DataError)
+        return kind(f"{doing}: {cause.removeprefix(ours.group())}")
     message = f"{doing}: Spark failed: {cause}"
+    if otherwise is not None:
+        return otherwise(message)
     if _FULL in text:
         return StagingError(
             f"{message}; make room where staging_dir and Spark's spark.local.dir lie, or name "
@@ -150,7 +160,7 @@ def _python_error(lines: list[str]) -> str:
         if found:
             place = f" ({found.group(1)}, line {found.group(2)}, in {found.group(3)})"
         elif line.strip() and not line.startswith(" "):
-            return line.strip() + place * (not line.startswith(_OURS))
+            return line.strip() + place * (not _OURS.match(line))
     return "a Python function failed" + place
 
 

@@ -251,6 +251,7 @@ def _compare(
             f"{where}: {found.rows:,} rows were counted, and {rows:,} rows with {what} were"
             " written: the DataFrame gives other rows each time it is evaluated. Write it to "
             "storage first, or make its plan deterministic"
+            + ("; or executors write where others do not read" if rows < found.rows else "")
         )
         raise StagingError(msg)
     written = {name: part.strata for name, part in parts.items()}

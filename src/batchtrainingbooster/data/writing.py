@@ -14,6 +14,7 @@ from batchtrainingbooster.core.batching import Stratum, reference_rows
 from batchtrainingbooster.core.cells import UNDECIDED, cells_of, plan_cells
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.grouping import N_BUCKETS, sampled_buckets
+from batchtrainingbooster.core.redaction import without_secrets
 from batchtrainingbooster.core.table import FeatureKind, TableSchema
 from batchtrainingbooster.core.timing import timed
 from batchtrainingbooster.data.assign import (
@@ -32,6 +33,7 @@ from batchtrainingbooster.data.profile import Profile, checksum, hash_sums
 from batchtrainingbooster.data.ranking import MAX_BYTES, batch_by_rank, spread
 from batchtrainingbooster.data.source import Source
 from batchtrainingbooster.data.spark_errors import spark_failures
+from batchtrainingbooster.errors import StagingError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -302,6 +304,14 @@ def _count(
     )
     with spark_failures(f"counting {path}"):
         rows = counts.collect()
+    if not files or {row["batch"] for row in rows} - set(files):
+        msg = (
+            f"{without_secrets(path)}: this process does not find there what Spark has written: "
+            "staging_dir must be one place for the executors, Spark's driver and this process, "
+            "such as an object store or a mounted disk"
+            + ("" if rows else "; or the DataFrame has no rows any more when it is read again")
+        )
+        raise StagingError(msg)
     parts = {}
     for batch, names in files.items():
         own = [row for row in rows if row["batch"] == batch]

@@ -10,10 +10,12 @@ import numpy as np
 from batchtrainingbooster.backends.registry import load_backend
 from batchtrainingbooster.core import links
 from batchtrainingbooster.core.config import Label
+from batchtrainingbooster.core.data_summary import DataSummary
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import TableSchema
+from batchtrainingbooster.data.shipping import Shipped
 from batchtrainingbooster.errors import ConfigError
 from batchtrainingbooster.model.plotting import ModelPlots
 from batchtrainingbooster.model.tables import feature_matrix, is_spark, to_arrow
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     Table: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch | DataFrame
 
@@ -73,6 +75,9 @@ class BoostedModel(ModelPlots):
     history : History
     record : RunRecord, optional
         What else is known of the run, for reports.
+    first_data : DataSummary, optional
+        What the rows looked like that it was first trained on, which an update compares its own
+        with.
     """
 
     def __init__(
@@ -81,12 +86,16 @@ class BoostedModel(ModelPlots):
         native: bytes,
         history: History,
         record: RunRecord | None = None,
+        first_data: DataSummary | None = None,
     ) -> None:
         self.info = info
         self.native = native
         self.history = history
         self.record = record or RunRecord(rows=list(history), best=info.best)
+        self.first_data = first_data
         self._predictor: Any = None
+        # Where its trees were sent last: which session, and how tasks find them.
+        self.shipped: tuple[str, Shipped] | None = None
 
     def __repr__(self) -> str:
         """Short, for notebooks and logs."""
@@ -98,7 +107,7 @@ class BoostedModel(ModelPlots):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the native object, which is loaded again where it is needed."""
-        return {**self.__dict__, "_predictor": None}
+        return {**self.__dict__, "_predictor": None, "shipped": None}
 
     @property
     def predictor(self) -> Any:
@@ -205,6 +214,29 @@ class BoostedModel(ModelPlots):
         from batchtrainingbooster.model.scoring import transform
 
         return transform(self, frame)
+
+    def register(self, session: SparkSession, name: str, output: str = "prediction") -> None:
+        """Make the model a function for Spark SQL, for as long as the session lasts.
+
+        Parameters
+        ----------
+        session : SparkSession
+        name : str
+            Of the function. Its arguments are the feature columns in the order of training,
+            ``score(age, fare)``; or by name, as one struct, ``score(struct(*))``.
+        output : {"prediction", "probability"}
+            The label or value; or an array with the probability of each class.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such output.
+        MissingDependencyError
+            If pandas is not installed.
+        """
+        from batchtrainingbooster.model.sql_function import register
+
+        register(self, session, name, output)
 
     def feature_importance(self, kind: str | None = None) -> dict[str, float]:
         """Importance of each column of the feature matrix, largest first.

@@ -70,6 +70,7 @@ def _column(feature: Feature, values: np.ndarray) -> pa.Array:
         return pa.array([list(map(float, row)) for row in values])
     column = [None if np.isnan(value) else float(value) for value in values[:, 0]]
     if feature.kind is FeatureKind.CATEGORICAL:
-        labels = feature.categories
-        return pa.array([None if code is None else labels[int(code)] for code in column])
+        # Rows may be staged with codes that a model which did not learn from them has not.
+        labels = dict(enumerate(feature.categories))
+        return pa.array([None if code is None else labels.get(int(code)) for code in column])
     return pa.array(column, pa.float64())

@@ -13,6 +13,7 @@ from uuid import uuid4
 import attrs
 
 from batchtrainingbooster.backends.registry import BACKENDS, load_backend
+from batchtrainingbooster.core.data_summary import DataSummary
 from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.redaction import without_secrets
@@ -33,7 +34,10 @@ T = TypeVar("T")
 
 HISTORY = "history.json"
 RECORD = "record.json"
-FORMAT_VERSION = 3
+FIRST_DATA = "first_data.json"
+FORMAT_VERSION = 4
+# The same, without what is known of the first training's rows.
+OLDEST_VERSION = 3
 
 
 @attrs.frozen(kw_only=True)
@@ -45,12 +49,21 @@ class Metadata:
     model : ModelInfo
     native, history, record : StoredFile
         The booster's own file, the history, and what else is known of the run.
+    first_data : StoredFile, optional
+        What the rows looked like that it was first trained on.
     """
 
     model: ModelInfo
     native: StoredFile
     history: StoredFile
     record: StoredFile
+    first_data: StoredFile | None = None
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """All that there are beside this one."""
+        first = [] if self.first_data is None else [self.first_data]
+        return [self.native, self.history, self.record, *first]
 
 
 def save(model: BoostedModel, path: str | os.PathLike[str]) -> None:
@@ -84,6 +97,9 @@ def _write(model: BoostedModel, folder: Folder) -> None:
         history=written(folder, HISTORY, sealed(model.history, FORMAT_VERSION)),
         # Its rounds are the history's.
         record=written(folder, RECORD, sealed(attrs.evolve(model.record, rows=[]), FORMAT_VERSION)),
+        first_data=None
+        if model.first_data is None
+        else written(folder, FIRST_DATA, sealed(model.first_data, FORMAT_VERSION)),
     )
     folder.write(METADATA, sealed(metadata, FORMAT_VERSION))
 
@@ -115,12 +131,19 @@ def load(path: str | os.PathLike[str]) -> BoostedModel:
     history = _part(folder, metadata.history, History)
     record = _part(folder, metadata.record, RunRecord)
     record.rows = list(history)
-    return BoostedModel(metadata.model, native, history, record)
+    first = metadata.first_data
+    first_data = None if first is None else _part(folder, first, DataSummary)
+    return BoostedModel(metadata.model, native, history, record, first_data)
 
 
 def _part(folder: Folder, file: StoredFile, kind: type[T]) -> T:
     data = bytes(read_whole(folder, file, ModelFormatError))
-    return unsealed(data, kind, FORMAT_VERSION, f"{folder}/{file.name}", ModelFormatError)
+    return _unsealed(data, kind, f"{folder}/{file.name}")
+
+
+def _unsealed(data: bytes, kind: type[T], where: str) -> T:
+    version, oldest = FORMAT_VERSION, OLDEST_VERSION
+    return unsealed(data, kind, version, where, ModelFormatError, oldest=oldest)
 
 
 def load_info(path: str | os.PathLike[str]) -> ModelInfo:
@@ -145,10 +168,9 @@ def verified(path: str | os.PathLike[str]) -> list[StoredFile]:
     load(path)
     folder = Folder(os.fspath(path))
     metadata = _metadata(folder)
-    files = [metadata.native, metadata.history, metadata.record]
     own = StoredFile(METADATA, folder.size(METADATA) or 0, "")
-    refuse_other_files(folder, "", [*files, own], ModelFormatError)
-    return files
+    refuse_other_files(folder, "", [*metadata.files, own], ModelFormatError)
+    return metadata.files
 
 
 def _metadata(folder: Folder) -> Metadata:
@@ -158,7 +180,7 @@ def _metadata(folder: Folder) -> Metadata:
     if data is None:
         msg = f"{folder} is no saved model: it has no {METADATA}"
         raise ModelFormatError(msg)
-    found = unsealed(data, Metadata, FORMAT_VERSION, where, ModelFormatError)
+    found = _unsealed(data, Metadata, where)
     if found.model.backend not in BACKENDS:
         msg = f"{where}: backend {found.model.backend!r} is not known to this version"
         raise ModelFormatError(msg)

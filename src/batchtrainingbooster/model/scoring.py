@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 import pyarrow as pa
 from pyspark.errors import PySparkNotImplementedError
@@ -12,16 +13,18 @@ from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from batchtrainingbooster.backends.registry import load_backend
 from batchtrainingbooster.core import links
-from batchtrainingbooster.core.history import History
+from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.table import FeatureKind
+from batchtrainingbooster.data.shipping import Shipped, is_connect, ship
 from batchtrainingbooster.errors import DataError
 from batchtrainingbooster.model.tables import feature_matrix, refuse_missing_or_ambiguous
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
-    from batchtrainingbooster.model.boosted_model import BoostedModel
+    from batchtrainingbooster.model.boosted_model import BoostedModel, ModelInfo
 
 # Of the scores that go to Spark in one piece.
 _SCORE_BYTES = 16 * 2**20
@@ -48,7 +51,7 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
     outputs = [*scores, "prediction"]
     _check_features(model, frame)
     _refuse_taken_names(frame, outputs)
-    spark_label, arrow_label = _label_types(model)
+    spark_label, arrow_label = label_types(model.info)
     fields = frame.schema.fields
     position = {field.name: i for i, field in enumerate(fields)}
     columns = [F.col(f"c{i}") for i in range(len(fields))]
@@ -65,7 +68,13 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
         schema = schema.add(name, VectorUDT())
     schema = schema.add("prediction", spark_label)
     prepared = frame.toDF(*[f"c{i}" for i in range(len(fields))]).select(*columns)
-    score = _scorer(model, schema.names[: len(fields)], outputs, places, arrow_label)
+    score = _Scorer(
+        model=shipped(model, frame.sparkSession),
+        kept=schema.names[: len(fields)],
+        outputs=outputs,
+        places=places,
+        label_type=arrow_label,
+    )
     try:
         scored = prepared.mapInArrow(score, schema)
     except PySparkNotImplementedError as error:
@@ -81,9 +90,15 @@ def transform(model: BoostedModel, frame: DataFrame) -> DataFrame:
 
 def predictions(model: BoostedModel, frame: DataFrame) -> DataFrame:
     """What ``transform`` adds as ``prediction``, alone: other columns need not be carried."""
-    spark_label, arrow_label = _label_types(model)
+    spark_label, arrow_label = label_types(model.info)
     features = feature_columns(model, frame)
-    score = _scorer(model, [], ["prediction"], range(len(features.columns)), arrow_label)
+    score = _Scorer(
+        model=shipped(model, frame.sparkSession),
+        kept=(),
+        outputs=("prediction",),
+        places=range(len(features.columns)),
+        label_type=arrow_label,
+    )
     return features.mapInArrow(score, T.StructType([T.StructField("prediction", spark_label)]))
 
 
@@ -102,46 +117,106 @@ def feature_columns(model: BoostedModel, frame: DataFrame) -> DataFrame:
     return frame.toDF(*[f"p{i}" for i in range(len(fields))]).select(*columns)
 
 
-def _label_types(model: BoostedModel) -> tuple[T.DataType, pa.DataType]:
+def label_types(info: ModelInfo) -> tuple[T.DataType, pa.DataType]:
     """The type of predictions, for Spark and for Arrow: that of the target, as far as there is."""
-    target = model.info.schema.target
+    target = info.schema.target
     if not target.classes or target.spark_type.startswith("decimal"):
         return _LABEL_TYPES["double"]
     return _LABEL_TYPES.get(target.spark_type, _LABEL_TYPES["string"])
 
 
-def _scorer(
-    model: BoostedModel,
-    kept: Sequence[str],
-    outputs: Sequence[str],
-    places: Sequence[int],
-    label_type: pa.DataType,
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """What runs on the executors; it holds the model and its backend, not the training loop."""
-    info = model.info
-    # Without the history, which may be long.
-    model = type(model)(info, model.native, History())
+@attrs.frozen(eq=False, kw_only=True)
+class ShippedModel:
+    """What scores rows in a task: all of a model but its trees, and where those are found.
 
-    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        classes = pa.array(list(info.schema.target.classes)) if model.classes else None
-        names = [feature.name for feature in info.schema.features]
-        for batch in _pieces(batches, len(classes) if classes else 1):
+    Attributes
+    ----------
+    info : ModelInfo
+    trees : Shipped
+    """
+
+    info: ModelInfo
+    trees: Shipped
+
+    def margins(self, features: Any) -> np.ndarray:
+        """Raw scores of a table that has the feature columns."""
+        predictor = _predictor(self.info.backend, self.trees)
+        return np.asarray(predictor.margins(feature_matrix(self.info.schema, features)))
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """Labels in the order of the scores; empty for regression."""
+        return self.info.schema.target.classes
+
+
+# A task may use several models, and a process may run many tasks.
+_KEPT = 4
+_predictors: dict[str, Any] = {}
+
+
+def _predictor(backend: str, trees: Shipped) -> Any:
+    """The predictor, loaded once by each process."""
+    if trees.digest not in _predictors:
+        while len(_predictors) >= _KEPT:
+            del _predictors[next(iter(_predictors))]
+        _predictors[trees.digest] = load_backend(backend).Predictor(trees.read())
+    return _predictors[trees.digest]
+
+
+def shipped(model: BoostedModel, session: SparkSession) -> ShippedModel:
+    """The model for tasks of this session; its trees go to the executors once, not at each call."""
+    key = session.session_id if is_connect(session) else session.sparkContext.applicationId
+    if model.shipped is None or model.shipped[0] != key:
+        model.shipped = (key, ship(session, model.native))
+    return ShippedModel(info=model.info, trees=model.shipped[1])
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class _Scorer:
+    """What Spark runs on the rows of a partition.
+
+    Attributes
+    ----------
+    model : ShippedModel
+    kept : sequence of str
+        The first columns of the rows, which come back as they are.
+    outputs : sequence of str
+        What is added.
+    places : sequence of int
+        Of the features, among the columns.
+    label_type : pyarrow.DataType
+    """
+
+    model: ShippedModel
+    kept: Sequence[str]
+    outputs: Sequence[str]
+    places: Sequence[int]
+    label_type: pa.DataType
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Score."""
+        model = self.model
+        names = [feature.name for feature in model.info.schema.features]
+        for batch in _pieces(batches, max(1, len(model.classes))):
             columns = batch.columns
-            table = pa.table({n: columns[place] for n, place in zip(names, places, strict=True)})
-            margins = model.predictor.margins(feature_matrix(info.schema, table))
-            found: dict[str, pa.Array] = {}
-            if classes is None:
-                found["prediction"] = pa.array(links.expectations(margins, info.link))
-            else:
-                chances = links.probabilities(margins, info.link)
-                found["rawPrediction"] = _vectors(links.raw_predictions(margins, info.link))
-                found["probability"] = _vectors(chances)
-                found["prediction"] = classes.take(pa.array(chances.argmax(axis=1)))
-                found["prediction"] = found["prediction"].cast(label_type)
-            carried = dict(zip(kept, columns, strict=False))
-            yield pa.RecordBatch.from_pydict({**carried, **{name: found[name] for name in outputs}})
+            features = {n: columns[place] for n, place in zip(names, self.places, strict=True)}
+            found = scores(model.info, model.margins(pa.table(features)), self.label_type)
+            carried = dict(zip(self.kept, columns, strict=False))
+            added = {name: found[name] for name in self.outputs}
+            yield pa.RecordBatch.from_pydict({**carried, **added})
 
-    return score
+
+def scores(info: ModelInfo, margins: np.ndarray, label_type: pa.DataType) -> dict[str, pa.Array]:
+    """What follows from raw scores, by the name of its column."""
+    classes = info.schema.target.classes
+    if not classes:
+        return {"prediction": pa.array(links.expectations(margins, info.link))}
+    chances = links.probabilities(margins, info.link)
+    return {
+        "rawPrediction": _vectors(links.raw_predictions(margins, info.link)),
+        "probability": _vectors(chances),
+        "prediction": pa.array(classes).take(pa.array(chances.argmax(axis=1))).cast(label_type),
+    }
 
 
 def _pieces(batches: Iterator[pa.RecordBatch], n_classes: int) -> Iterator[pa.RecordBatch]:
