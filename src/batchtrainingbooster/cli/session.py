@@ -24,7 +24,8 @@ def start_session(
     name : str
         Shown in Spark's UI.
     config : mapping, optional
-        Spark settings; ``spark.master`` among them.
+        Spark settings; ``spark.master`` among them, or ``spark.remote``, a server of Spark Connect.
+        So may be the variable SPARK_REMOTE.
 
     Raises
     ------
@@ -32,9 +33,14 @@ def start_session(
         If pyspark, or a Java runtime, is not installed.
     """
     try:
-        from pyspark.sql import SparkSession
+        import pyspark.sql  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError.of("pyspark", "spark", "This command") from error
+    config = dict(config or {})
+    remote = config.get("spark.remote") or os.environ.get("SPARK_REMOTE", "")
+    if remote.startswith("sc://"):
+        # Java, master and workers are the server's.
+        return _session(name, config)
     ensure_java()
     # Else workers would start whatever python3 is first on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -46,14 +52,20 @@ def start_session(
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        **(config or {}),
+        **config,
     }
-    if "spark.remote" in settings:
+    if remote:
         del settings["spark.master"]
+    session = _session(name, settings)
+    if not remote:
+        session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _session(name: str, settings: Mapping[str, str]) -> SparkSession:
+    from pyspark.sql import SparkSession
+
     builder = SparkSession.builder.appName(name)
     for key, value in settings.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    if "spark.remote" not in settings:
-        session.sparkContext.setLogLevel("ERROR")
-    return session
+    return builder.getOrCreate()

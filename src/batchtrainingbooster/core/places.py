@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from batchtrainingbooster.callbacks.run_folder import MODEL, OWN, local_folder
 from batchtrainingbooster.core.config import TrainingConfig
 from batchtrainingbooster.core.redaction import without_secrets
+from batchtrainingbooster.data.connect import sees
 from batchtrainingbooster.data.filesystem import (
     Folder,
     is_within,
@@ -18,6 +20,7 @@ from batchtrainingbooster.data.filesystem import (
     refuse_impossible_name,
 )
 from batchtrainingbooster.data.lock import FolderLock
+from batchtrainingbooster.data.shipping import is_connect
 from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.data.staging import unstage
 from batchtrainingbooster.errors import CheckpointError, ConfigError
@@ -127,15 +130,31 @@ def staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]
         beside = Folder(config.checkpoint_dir).within("staged")
     with spark_failures("asking Spark for spark.master"):
         master = str(frame.sparkSession.conf.get("spark.master", "local"))
-    if not master.startswith("local") and (beside is None or beside.local_path is not None):
+    # Not local-cluster[...], whose executors are others, though on this machine.
+    if re.match(r"local(\[|$)", master) is None and (
+        beside is None or beside.local_path is not None
+    ):
         msg = (
             f"config_training: staging_dir: needed with spark.master={master}: "
             "a path or URI that the executors and this process both reach"
         )
         raise ConfigError(msg)
     if beside is not None:
+        if beside.local_path is not None:
+            _refuse_folder_that_a_server_does_not_see(frame, Folder(str(beside.local_path.parent)))
         yield beside
         unstage(beside)
         return
     with tempfile.TemporaryDirectory(prefix="batchtrainingbooster-") as path:
+        _refuse_folder_that_a_server_does_not_see(frame, Folder(path))
         yield Folder(path)
+
+
+def _refuse_folder_that_a_server_does_not_see(frame: DataFrame, folder: Folder) -> None:
+    if is_connect(frame) and not sees(frame, folder):
+        msg = (
+            "config_training: staging_dir: needed, as the Spark Connect server does not see "
+            f"{folder}, which is on this machine: a path or URI that the server, its executors "
+            "and this process all reach"
+        )
+        raise ConfigError(msg)

@@ -11,6 +11,9 @@ from uuid import uuid4
 
 import attrs
 
+from batchtrainingbooster.data.connect import connect_progress
+from batchtrainingbooster.data.shipping import is_connect
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -25,7 +28,7 @@ def spark_progress(
     """Tell from a thread of its own how many tasks are done, and how many there are.
 
     The jobs get a group, unless they have one, so that those of others are not counted; in Spark's
-    UI they are called by what they do. A session without status (Spark Connect) tells nothing.
+    UI they are called by what they do. A server of Spark Connect tells it of itself.
 
     Parameters
     ----------
@@ -41,10 +44,14 @@ def spark_progress(
     BaseException
         What ``tell`` has raised, once the work is done.
     """
+    if is_connect(frame):
+        with connect_progress(frame, tell):
+            yield
+        return
     try:
         context = frame.sparkSession.sparkContext
         group = context.getLocalProperty(_GROUP)
-    except Exception:  # noqa: BLE001 - Spark Connect has no context; what is no frame is refused later
+    except Exception:  # noqa: BLE001 - what is no frame is refused later
         yield
         return
     is_ours = group is None
