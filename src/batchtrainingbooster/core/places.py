@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +19,7 @@ from batchtrainingbooster.data.filesystem import (
     refuse_impossible_name,
 )
 from batchtrainingbooster.data.lock import FolderLock
-from batchtrainingbooster.data.shipping import is_connect
-from batchtrainingbooster.data.spark_errors import spark_failures
+from batchtrainingbooster.data.sessions import is_connect, is_one_process, master_of
 from batchtrainingbooster.data.staging import unstage
 from batchtrainingbooster.errors import CheckpointError, ConfigError
 
@@ -128,12 +126,8 @@ def staging_folder(config: TrainingConfig, frame: DataFrame) -> Iterator[Folder]
     # Spark cannot write to a URI with options behind a question mark.
     if config.checkpoint_dir is not None and "?" not in config.checkpoint_dir:
         beside = Folder(config.checkpoint_dir).within("staged")
-    with spark_failures("asking Spark for spark.master"):
-        master = str(frame.sparkSession.conf.get("spark.master", "local"))
-    # Not local-cluster[...], whose executors are others, though on this machine.
-    if re.match(r"local(\[|$)", master) is None and (
-        beside is None or beside.local_path is not None
-    ):
+    master = master_of(frame.sparkSession)
+    if not is_one_process(master) and (beside is None or beside.local_path is not None):
         msg = (
             f"config_training: staging_dir: needed with spark.master={master}: "
             "a path or URI that the executors and this process both reach"

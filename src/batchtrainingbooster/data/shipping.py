@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from batchtrainingbooster.data.sessions import is_connect
+
 
 @attrs.frozen(eq=False)
 class Shipped:
@@ -71,8 +73,3 @@ def ship(session: Any, data: bytes, *, lasting: bool = True) -> Shipped:
         path.write_bytes(data)
         session.addArtifacts(str(path), file=True)
     return Shipped(digest, file=name)
-
-
-def is_connect(session: Any) -> bool:
-    """Whether a session is one of Spark Connect, which has no context in this process."""
-    return ".connect." in type(session).__module__

@@ -12,7 +12,7 @@ from uuid import uuid4
 import attrs
 
 from batchtrainingbooster.data.connect import connect_progress
-from batchtrainingbooster.data.shipping import is_connect
+from batchtrainingbooster.data.sessions import is_connect
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

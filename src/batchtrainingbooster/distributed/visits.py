@@ -23,7 +23,8 @@ from batchtrainingbooster.core.ports import Backend, Batch, BatchSource, RoundMe
 from batchtrainingbooster.core.preparation import Prepared
 from batchtrainingbooster.data.columns import refuse_no_dataframe
 from batchtrainingbooster.data.reader import StagedSource
-from batchtrainingbooster.data.shipping import is_connect, ship
+from batchtrainingbooster.data.sessions import is_connect
+from batchtrainingbooster.data.shipping import ship
 from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.distributed.worker import RESULT, Job, VisitTask
 from batchtrainingbooster.errors import BackendError, ConfigError

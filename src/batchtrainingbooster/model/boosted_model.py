@@ -15,7 +15,6 @@ from batchtrainingbooster.core.history import History
 from batchtrainingbooster.core.record import RunRecord
 from batchtrainingbooster.core.stopping import Best, StopReason
 from batchtrainingbooster.core.table import TableSchema
-from batchtrainingbooster.data.shipping import Shipped
 from batchtrainingbooster.errors import ConfigError
 from batchtrainingbooster.model.plotting import ModelPlots
 from batchtrainingbooster.model.tables import feature_matrix, is_spark, to_arrow
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
+
+    from batchtrainingbooster.data.shipping import Shipped
 
     Table: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch | DataFrame
 

@@ -17,7 +17,9 @@ from batchtrainingbooster.backends.registry import load_backend
 from batchtrainingbooster.core import links
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.table import FeatureKind
-from batchtrainingbooster.data.shipping import Shipped, is_connect, ship
+from batchtrainingbooster.data.sessions import is_connect
+from batchtrainingbooster.data.shipping import Shipped, ship
+from batchtrainingbooster.data.spark_errors import spark_failures
 from batchtrainingbooster.errors import DataError
 from batchtrainingbooster.model.tables import feature_matrix, refuse_missing_or_ambiguous
 
@@ -260,9 +262,12 @@ def _refuse_taken_names(frame: DataFrame, outputs: list[str]) -> None:
 
 def _check_features(model: BoostedModel, frame: DataFrame) -> None:
     names = [feature.name for feature in model.info.schema.features]
-    refuse_missing_or_ambiguous(names, frame.columns, "transform")
+    # Spark Connect looks at a DataFrame's plan only now.
+    with spark_failures("transform"):
+        schema = frame.schema
+    refuse_missing_or_ambiguous(names, schema.names, "transform")
     for feature in model.info.schema.features:
-        kind = frame.schema[feature.name].dataType
+        kind = schema[feature.name].dataType
         number = isinstance(kind, T.NumericType | T.BooleanType)
         if feature.kind is FeatureKind.NUMERIC and not number:
             msg = f"transform: {feature.name!r} is {kind.simpleString()}; in training, a number"
