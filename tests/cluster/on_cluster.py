@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from pyspark import TaskContext, cloudpickle
 
 from batchtrainingbooster import XGBoostTrainer
+from batchtrainingbooster.callbacks.base import Callback
 from batchtrainingbooster.cli.session import start_session
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import is_whole
@@ -118,11 +120,56 @@ def executors_that_are_always_lost(rows, place):
     return found
 
 
+class SoftmaxLoss:
+    """The loss of several classes; once the run has a checkpoint, it kills an executor."""
+
+    __name__ = "softmax"
+
+    def __init__(self, place):
+        self.place = place
+
+    def __call__(self, y_true, margins):
+        killed = self.place / "killed"
+        if TaskContext.get() is not None and self.place.joinpath("armed").exists():
+            self.place.joinpath("armed").rename(killed)
+            kill_own_executor()
+        chances = np.exp(margins - margins.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        is_own = np.arange(margins.shape[1]) == y_true[:, None]
+        return chances - is_own, np.maximum(2 * chances * (1 - chances), 1e-6)
+
+
+class ArmAfterFirstVisit(Callback):
+    def __init__(self, place):
+        self.place = place
+
+    def on_visit_end(self, event):
+        if event.visit == 0:
+            (self.place / "armed").touch()
+
+
+def visits_across_executors(rows, place):
+    """Trained in both executors; the same again, in whose second visit one of them is killed."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    losses = []
+    for callbacks in (None, [ArmAfterFirstVisit(place)]):
+        model = XGBoostTrainer().fit(
+            rows, None, "y", {**CONFIG_MODEL, "n_jobs": 1, "objective": SoftmaxLoss(place)},
+            {"num_batches": 3, "validation_fraction": 0.2, "num_workers": 2,
+             "staging_dir": str(place.parent / "trained" / "staged"), "callbacks": callbacks},
+            SCHEDULE,
+        )  # fmt: skip
+        losses.append([row.valid["mlogloss"] for row in model.history])
+    (place / "model").write_bytes(model.native)
+    return {"losses": losses, "killed": (place / "killed").exists()}
+
+
 SCENARIOS = (
     refused_without_a_shared_place,
     trained,
     executor_lost_while_staging,
     executor_lost_while_scoring,
+    visits_across_executors,
     executors_that_are_always_lost,
 )
 

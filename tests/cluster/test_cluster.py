@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from on_cluster import fit
+from on_cluster import CONFIG_MODEL, SCHEDULE, SoftmaxLoss, fit
+
+from batchtrainingbooster import XGBoostTrainer
 
 SCRIPT = Path(__file__).with_name("on_cluster.py")
 N_FILES, N_ROWS = 4, 1_000
@@ -87,6 +89,21 @@ def test_an_executor_that_is_killed_while_scoring_loses_and_doubles_no_row(found
     scoring = found["executor_lost_while_scoring"]
     assert scoring["killed"] >= 1
     assert (scoring["rows"], scoring["same"]) == (N_FILES * N_ROWS, True)
+
+
+@pytest.mark.slow
+def test_visits_are_trained_across_executors_even_if_one_is_killed(found, spark, place):
+    """Spark starts the visit again, with another executor."""
+    across = found["visits_across_executors"]
+    assert across["killed"]
+    undisturbed, disturbed = across["losses"]
+    assert disturbed == undisturbed
+    alone = XGBoostTrainer().fit(
+        spark.read.parquet(str(place / "rows")), None, "y",
+        {**CONFIG_MODEL, "n_jobs": 1, "objective": SoftmaxLoss(place)},
+        {"num_batches": 3, "validation_fraction": 0.2}, SCHEDULE,
+    )  # fmt: skip
+    assert undisturbed == pytest.approx([row.valid["mlogloss"] for row in alone.history], abs=1e-6)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from connect_cases import CASES, FEATURES, fit, frame_of
+from connect_cases import CASES, FEATURES, NUMBERS, fit, frame_of
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -209,6 +209,29 @@ def test_estimators_of_spark_ml_fit_score_and_are_saved(rows, tmp_path):
     model.write().overwrite().save(f"{tmp_path}/model")
     again = PipelineModel.load(f"{tmp_path}/model")
     assert again.transform(rows).toPandas()["prediction"].tolist() == expected
+
+
+def test_workers_train_over_connect_what_the_server_alone_would(rows):
+    settings = {"n_jobs": 1, "n_estimators": 3}
+    training = {"num_batches": 2, "feature_columns": FEATURES, "validation_fraction": 0.2}
+    alone, one, two = (
+        XGBoostTrainer().fit(rows, None, "three", settings, {**training, "num_workers": n})
+        for n in (None, 1, 2)
+    )
+    assert one.native == alone.native
+    losses = [[row.valid["mlogloss"] for row in model.history] for model in (alone, two)]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-6)
+
+
+def test_a_model_is_a_function_for_sql(spark, rows):
+    model = fit(rows, "lightgbm")
+    model.register(spark, "score")
+    rows.select("color", "vector", *[f"`{n.replace('`', '``')}`" for n in NUMBERS]).createTempView(
+        "rows_to_score"
+    )
+    found = spark.sql("SELECT score(struct(*)) AS guess FROM rows_to_score").toPandas()
+    wanted = model.transform(rows).toPandas()["prediction"]
+    assert sorted(found["guess"]) == sorted(wanted)
 
 
 def test_the_page_runs_as_it_is_written(spark, shared_data, tmp_path, monkeypatch):

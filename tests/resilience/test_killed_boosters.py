@@ -19,7 +19,7 @@ from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.placing import place_rows
 from batchtrainingbooster.data.staging import stage
 
-N_KILLS = 6
+N_KILLS = 4
 SCRIPT = Path(__file__).with_name("loop_only.py")
 ROUNDS = {"n_estimators": 15, "n_jobs": 2}
 # Patience runs out, visits are dropped and cut, and rows and columns are sampled.
