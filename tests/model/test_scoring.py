@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from pyspark import cloudpickle
 from pyspark.errors import PySparkException
+from pyspark.ml.linalg import DenseVector, SparseVector, VectorUDT
 from pyspark.sql import functions as F
 
 from batchtrainingbooster import CatBoostTrainer, LightGBMTrainer, XGBoostTrainer
@@ -72,12 +73,32 @@ def test_sql_says_what_predict_says(trainer, spark, frame, table):
     np.testing.assert_array_equal(found["worth"], values.predict(table))
 
 
+def test_sql_takes_vectors_and_arrays(spark, frame):
+    sparse = F.udf(lambda x, n: SparseVector(3, [0, 2], [x or 0.0, n]), VectorUDT())
+    dense = F.udf(lambda x, n: DenseVector([n, x or 0.0]), VectorUDT())
+    rows = frame.select(
+        "label", sparse("x", "number").alias("s"), dense("x", "number").alias("d"),
+        F.array("number", "x").alias("a"),
+    ).cache()  # fmt: skip
+    model = XGBoostTrainer().fit(
+        rows, None, "label", {"n_estimators": 5}, {"num_batches": 2, "verbosity": 0}
+    )
+    model.register(spark, "score")
+    rows.createOrReplaceTempView("vectors")
+    found = spark.sql(
+        "SELECT score(s, d, a) AS by_place, score(struct(*)) AS by_name FROM vectors"
+    ).toPandas()
+    wanted = model.predict(rows)
+    assert (found["by_place"] == wanted).all()
+    assert (found["by_name"] == wanted).all()
+
+
 def test_sql_with_other_columns_says_what_is_needed(spark, frame, model):
     model.register(spark, "score")
     frame.createOrReplaceTempView("rows")
     with pytest.raises(PySparkException, match=r"takes 4 columns, in this order: x, k, flag, c"):
         spark.sql("SELECT score(x) FROM rows").collect()
-    with pytest.raises(PySparkException, match=r"predict: column not found: 'x'"):
+    with pytest.raises(PySparkException, match=r"scoring a struct: column not found: 'x'"):
         spark.sql("SELECT score(struct(k, c)) FROM rows").collect()
 
 

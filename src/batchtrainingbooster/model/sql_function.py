@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import types as T
 
 from batchtrainingbooster.core import links
+from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.errors import ConfigError, DataError, MissingDependencyError
 from batchtrainingbooster.model.scoring import ShippedModel, label_types, shipped
-from batchtrainingbooster.model.tables import is_pandas
+from batchtrainingbooster.model.tables import is_pandas, refuse_missing_or_ambiguous
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -76,14 +78,55 @@ class _Function:
     def _table(self, columns: tuple[Any, ...]) -> Any:
         import pandas as pd
 
-        # A struct comes as a DataFrame.
-        if len(columns) == 1 and is_pandas(columns[0]):
-            return columns[0]
-        names = [feature.name for feature in self.model.info.schema.features]
+        features = self.model.info.schema.features
+        names = [feature.name for feature in features]
+        # A struct comes as a DataFrame, and so does a vector.
+        if len(columns) == 1 and is_pandas(columns[0]) and not _is_vector(columns[0]):
+            (struct,) = columns
+            refuse_missing_or_ambiguous(names, [*map(str, struct.columns)], "scoring a struct")
+            columns = tuple(struct[name] for name in names)
         if len(columns) != len(names):
             msg = (
                 f"the model takes {len(names)} columns, in this order: {', '.join(names)}; got "
                 f"{len(columns)}. struct(*) hands over all columns by name"
             )
             raise DataError(msg)
-        return pd.DataFrame(dict(zip(names, columns, strict=True)))
+        read = {
+            feature.name: _arrays(column) if feature.kind is FeatureKind.ARRAY else column
+            for feature, column in zip(features, columns, strict=True)
+        }
+        return pd.DataFrame(read)
+
+
+def _is_vector(column: Any) -> bool:
+    return is_pandas(column) and set(column.columns) == {"type", "size", "indices", "values"}
+
+
+def _arrays(column: Any) -> Any:
+    import pandas as pd
+
+    if _is_vector(column):
+        column = pd.Series(column.to_dict("records"), index=column.index)
+    return column.map(_numbers)
+
+
+def _numbers(value: Any) -> Any:
+    """An array or vector as an array; within a struct, Spark hands over what a vector is made of.
+
+    Examples
+    --------
+    >>> _numbers({"type": 0, "size": 3, "indices": [1], "values": [5.0]}).tolist()
+    [0.0, 5.0, 0.0]
+    """
+    if hasattr(value, "toArray"):
+        return value.toArray()
+    parts = value.asDict() if hasattr(value, "asDict") else value
+    if not isinstance(parts, dict):
+        return value
+    if parts["values"] is None:
+        return None
+    if parts["indices"] is None:
+        return np.asarray(parts["values"])
+    found = np.zeros(parts["size"])
+    found[np.asarray(parts["indices"], np.int64)] = parts["values"]
+    return found
