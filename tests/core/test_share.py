@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtrainingbooster.data.share import ALL, Share
+from batchtrainingbooster.distributed.worker import shares_of
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=12), st.integers(1, 9))
@@ -29,3 +30,11 @@ def test_every_query_is_in_one_share(hashes, workers):
 
 def test_one_worker_has_all():
     assert ALL.slices([3, 0, 5]) == [slice(0, 3), slice(0, 0), slice(0, 5)]
+
+
+@given(st.lists(st.none() | st.integers(0, 6), min_size=7, max_size=7))
+def test_every_task_takes_another_share_and_keeps_what_it_holds(held):
+    taken = shares_of(held)
+    assert sorted(taken) == list(range(7))
+    for number in {number for number in held if number is not None}:
+        assert taken[held.index(number)] == number

@@ -14,6 +14,7 @@ from pyspark import TaskContext, cloudpickle
 
 from batchtrainingbooster import CatBoostTrainer, LightGBMTrainer, XGBoostTrainer
 from batchtrainingbooster.backends.registry import load_backend
+from batchtrainingbooster.callbacks.base import Callback
 from batchtrainingbooster.core.batching import OVERHEAD_BYTES
 from batchtrainingbooster.data.placing import row_memory
 from batchtrainingbooster.distributed import visits
@@ -266,3 +267,44 @@ def test_memory_budget_is_that_of_each_worker(frame):
     # Room for the 750 validation rows, and a third of the 2,250 others.
     budget = OVERHEAD_BYTES + 1500 * row
     assert (num_batches(budget, None), num_batches(budget, 2)) == (3, 1)
+
+
+class KillsAnIdleWorker(Callback):
+    """Kills one of the processes that the first visit has left, as a system out of memory may."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_visit_end(self, event):
+        if event.visit == 0:
+            os.kill(int(Path(self.folder, "0").read_text()), signal.SIGKILL)
+
+
+class WritesItsProcess:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self):
+        Path(self.folder, str(TaskContext.get().partitionId())).write_text(str(os.getpid()))
+
+
+def test_a_process_that_is_new_finds_the_cuts_with_all_others(frame, tmp_path):
+    """The other process still has them from the visit before."""
+    attempts = tmp_path / "attempts"
+
+    def count():
+        with attempts.open("a") as file:
+            file.write(f"{TaskContext.get().stageId()}.{TaskContext.get().attemptNumber()}\n")
+
+    def beside():
+        WritesItsProcess(tmp_path)()
+        count()
+
+    one_batch = {"num_batches": 1, "num_epochs": 3, "num_workers": 2, "max_patience": 9}
+    undisturbed = fit(frame, model={"objective": LogisticLoss(), **LOSS}, **one_batch)
+    model = fit(
+        frame, model={"objective": LogisticLoss(beside), **LOSS}, **one_batch,
+        callbacks=[KillsAnIdleWorker(tmp_path)],
+    )  # fmt: skip
+    assert model.native == undisturbed.native
+    assert len(set(attempts.read_text().split())) == 3, "no visit was started again"

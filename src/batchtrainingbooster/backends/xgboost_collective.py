@@ -8,10 +8,11 @@ https://xgboost.readthedocs.io/en/stable/python/python_api.html#module-xgboost.c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from xgboost.collective import CommunicatorContext
+from xgboost.core import XGBoostError
 from xgboost.tracker import RabitTracker
 
 _GOOD_BYE_SECONDS = 300
@@ -30,7 +31,13 @@ def tracker(host: str, n_workers: int) -> Iterator[dict[str, str | int]]:
     # Workers are numbered by the names that they give themselves, so sums have one order.
     found = RabitTracker(n_workers=n_workers, host_ip=host, sortby="task")
     found.start()
-    yield found.worker_args()
+    try:
+        yield found.worker_args()
+    except BaseException:
+        # Else it complains that some have left without a word, which is not what went wrong.
+        with suppress(XGBoostError):
+            found.free()
+        raise
     # Where all went well: the others say good-bye to it too.
     found.wait_for(_GOOD_BYE_SECONDS)
 

@@ -121,6 +121,8 @@ def dictionary_array(categories: Sequence[Label]) -> pa.Array:
 def _array_values(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
     """An array column of shape (n_rows, width); a null array is all missing."""
     values = np.full((len(column), feature.width), np.nan, np.float32)
+    if pa.types.is_null(column.type):
+        return values
     start = 0
     for chunk in column.chunks:
         try:

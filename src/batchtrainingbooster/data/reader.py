@@ -69,7 +69,9 @@ class StagedSource:
         What the run takes, so that a batch that would not fit into memory is refused; None reads
         whatever it is.
     share : Share, optional
-        Which of the rows of a batch, and of the validation set, are read; None reads all.
+        Which of the rows of a batch, and of the validation set, are read.
+    scratch : path, optional
+        Local folder with room for a copy of the batches.
     look : callable, optional
         Is shown the reference sample when it is read.
     """
@@ -81,6 +83,7 @@ class StagedSource:
         class_weights: np.ndarray | None = None,
         load: Load | None = None,
         share: Share = ALL,
+        scratch: Path | None = None,
         look: Callable[[Batch], None] | None = None,
     ) -> None:
         self.folder = folder
@@ -88,6 +91,7 @@ class StagedSource:
         self._class_weights = class_weights
         self._load_of_run = load
         self._share = share
+        self._scratch = scratch
         self._look = look
 
     @property
@@ -98,7 +102,7 @@ class StagedSource:
     @property
     def scratch(self) -> Path:
         """Local folder with room for a copy of them: their own, if it is local."""
-        return self.folder.local_path or Path(tempfile.gettempdir())
+        return self._scratch or self.folder.local_path or Path(tempfile.gettempdir())
 
     def batch(self, number: int) -> Batch:
         """One batch.

@@ -8,6 +8,7 @@ JVM; the model comes back from the first of them.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import threading
@@ -31,6 +32,8 @@ from batchtrainingbooster.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+logger = logging.getLogger(__name__)
 
 WHERE = "config_training: num_workers"
 # From one look to the next at whether a visit is still wanted.
@@ -168,9 +171,10 @@ class Workers:
                 frame = self._session.range(0, n, 1, n).mapInArrow(task, RESULT, barrier=True)
                 # Spark starts a barrier stage again if a worker dies, but not a job's last stage.
                 (row,) = frame.repartition(1).collect()
-        except BackendError:
+        except BackendError as error:
             if is_wanted():
                 raise
+            logger.info("The visit was given up: %s", error)
             return [], b""
         finally:
             if model is not None:
@@ -212,15 +216,19 @@ def cancelled_unless(is_wanted: Callable[[], bool], session: Any) -> Iterator[No
     def watch() -> None:
         while not over.wait(_SECONDS):
             if not is_wanted():
+                # Again and again, as Spark may not have begun.
                 with suppress(Exception):
                     cancel(tag)
-                return
 
     thread = threading.Thread(target=watch, daemon=True, name="visit-cancel")
     add(tag)
     thread.start()
     try:
         yield
+    except (KeyboardInterrupt, SystemExit):
+        with suppress(Exception):
+            cancel(tag)
+        raise
     finally:
         over.set()
         thread.join()

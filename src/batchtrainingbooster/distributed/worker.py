@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,7 +16,7 @@ import pyarrow as pa
 
 from batchtrainingbooster.backends.registry import load_backend
 from batchtrainingbooster.backends.settings import BoosterSettings, Problem
-from batchtrainingbooster.core.ports import BatchSource, RoundMetrics
+from batchtrainingbooster.core.ports import RoundMetrics
 from batchtrainingbooster.core.stopping import VisitWatch
 from batchtrainingbooster.data.filesystem import Folder
 from batchtrainingbooster.data.manifest import Manifest
@@ -84,32 +86,24 @@ class VisitTask:
 
         for _ in rows:
             pass
-        context = BarrierTaskContext.get()
-        rounds, model = self._train(context)
-        if context.partitionId() == 0:
+        with ExitStack() as stack:
+            place = _join(stack, BarrierTaskContext.get(), self.job)
+            rounds, model = self._train(stack, place)
+        if place.number == 0:
             found = {"rounds": [json.dumps(rounds)], "model": pa.array([model], pa.binary())}
             yield pa.RecordBatch.from_pydict(found)
 
-    def _train(self, context: Any) -> tuple[list[dict[str, Any]], bytes]:
-        job, number = self.job, context.partitionId()
-        share = Share(number, job.num_workers)
-        source = StagedSource(Folder(job.location), job.manifest, job.class_weights, share=share)
-        backend = _backend(job, source, number, context.cpus())
-        with ExitStack() as stack:
-            _join(stack, context, number)
-            if source.num_batches == 1 and not backend.is_started:
-                # Each has its share of the rows that fix the cuts, so they find them together.
-                backend.start(source)
-            booster = backend.booster
-            booster.restore({} if self.model is None else {self.file: self.model.read()})
-            if not self.learning_rates:
-                return [{"train": {}, "valid": booster.validate()}], b""
-            if self.batch is None:
-                dataset = stack.enter_context(booster.external_dataset(source))
-            else:
-                dataset = booster.dataset(source.batch(self.batch))
-            rounds = self._boost(booster, dataset)
-        return rounds, booster.to_bytes() if number == 0 else b""
+    def _train(self, stack: ExitStack, place: _Place) -> tuple[list[dict[str, Any]], bytes]:
+        source, booster = place.source, place.booster
+        booster.restore({} if self.model is None else {self.file: self.model.read()})
+        if not self.learning_rates:
+            return [{"train": {}, "valid": booster.validate()}], b""
+        if self.batch is None:
+            dataset = stack.enter_context(booster.external_dataset(source))
+        else:
+            dataset = booster.dataset(source.batch(self.batch))
+        rounds = self._boost(booster, dataset)
+        return rounds, booster.to_bytes() if place.number == 0 else b""
 
     def _boost(self, booster: Any, dataset: Any) -> list[dict[str, Any]]:
         """Every worker is told the same metrics, and so ends with the same round."""
@@ -130,45 +124,78 @@ class VisitTask:
         return rounds
 
 
-class _Started:
-    """A booster, and whether it holds what stays the same for the whole run."""
+@attrs.frozen(eq=False, kw_only=True)
+class _Place:
+    """A worker's share, and a booster that holds what stays the same for the whole run."""
 
-    def __init__(self, key: tuple[str, int], booster: Any) -> None:
-        self.key = key
-        self.booster = booster
-        self.is_started = False
+    key: str
+    number: int
+    source: StagedSource
+    booster: Any
 
-    def start(self, source: BatchSource) -> None:
-        self.booster.start(source.reference(), source.validation())
-        self.is_started = True
+    def start(self) -> None:
+        self.booster.start(self.source.reference(), self.source.validation())
 
 
 # Spark runs one task after another in the same process: what stays the same is loaded once.
-_started: list[_Started] = []
+_kept: list[_Place] = []
 
 
-def _backend(job: Job, source: BatchSource, number: int, cpus: int) -> _Started:
-    key = (job.key, number)
-    if [each.key for each in _started] == [key] and _started[0].is_started:
-        return _started[0]
-    _started.clear()
-    params = {"n_jobs": cpus, **job.settings.params}
-    settings = attrs.evolve(job.settings, params=params)
-    found = _Started(key, load_backend(job.booster).Backend(settings, job.problem))
-    if source.num_batches > 1:
-        # The same sample for all of them, so that each finds the same cuts, alone.
-        found.start(source)
-    _started.append(found)
-    return found
+def _join(stack: ExitStack, context: Any, job: Job) -> _Place:
+    """Meet the other workers, for as long as the stack lasts; each has its share, and is ready.
 
-
-def _join(stack: ExitStack, context: Any, number: int) -> None:
-    """Meet the other workers, for as long as the block lasts."""
+    Who still holds a share from an earlier visit keeps it, whichever task it is now.
+    """
     from batchtrainingbooster.backends.xgboost_collective import joined, tracker
 
+    held = next((place.number for place in _kept if place.key == job.key), None)
+    answers = [json.loads(text) for text in context.allGather(json.dumps(held))]
+    numbers = shares_of(answers)
+    number, is_only_batch = numbers[context.partitionId()], len(job.manifest.batches) == 1
+    # Where the cuts are found together, either all find them, or none does.
+    is_ready = answers == numbers if is_only_batch else held == number
+    if not is_ready:
+        _kept[:] = [_place(job, number, context.cpus())]
+        if not is_only_batch:
+            # The same sample for all of them, so that each finds the same cuts, alone.
+            _kept[0].start()
     found = ""
     if number == 0:
-        workers = context.getTaskInfos()
-        host = workers[0].address.rpartition(":")[0]
-        found = json.dumps(stack.enter_context(tracker(host, len(workers))))
-    stack.enter_context(joined(json.loads(context.allGather(found)[0]), number))
+        host = context.getTaskInfos()[context.partitionId()].address.rpartition(":")[0]
+        found = json.dumps(stack.enter_context(tracker(host, job.num_workers)))
+    everyone = context.allGather(found)
+    stack.enter_context(joined(json.loads("".join(everyone)), number))
+    if is_only_batch and not is_ready:
+        _kept[0].start()
+    return _kept[0]
+
+
+def shares_of(held: Sequence[int | None]) -> list[int]:
+    """Which share each task takes, by the one that its process holds already.
+
+    Examples
+    --------
+    >>> shares_of([2, None, 0, 2])
+    [2, 1, 0, 3]
+    """
+    free = [number for number in range(len(held)) if number not in held]
+    taken: list[int] = []
+    for number in held:
+        is_own = number is not None and number not in taken
+        taken.append(number if number is not None and is_own else free.pop(0))
+    return taken
+
+
+def _place(job: Job, number: int, cpus: int) -> _Place:
+    params = {"n_jobs": cpus, **job.settings.params}
+    settings = attrs.evolve(job.settings, params=params)
+    source = StagedSource(
+        Folder(job.location),
+        job.manifest,
+        job.class_weights,
+        share=Share(number, job.num_workers),
+        # The staged folder may be on another machine, though it has a path here.
+        scratch=Path(tempfile.gettempdir()),
+    )
+    booster = load_backend(job.booster).Backend(settings, job.problem)
+    return _Place(key=job.key, number=number, source=source, booster=booster)
