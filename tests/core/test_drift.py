@@ -147,6 +147,27 @@ def test_categories_beyond_the_most_frequent_count_together():
     assert drift.moved == ()
 
 
+@pytest.mark.parametrize("n_categories", [300, 500, 1_000])
+def test_many_rare_categories_are_no_shift(n_categories):
+    """Those most frequent in a sample are so by chance, and rarer in any other."""
+    many = schema([f"c{i}" for i in range(n_categories)])
+    for seed in range(10):
+        old, new = (table(1_000, 2 * seed + i, n_colors=n_categories) for i in (0, 1))
+        assert drift_between(old, new, many, many).moved == ()
+
+
+def test_equal_rows_that_come_together_are_no_shift():
+    """As in a batch, which is sorted by hash."""
+    old, new = (np.zeros((n, 4), np.float32) for n in (3 * MAX_ROWS, MAX_ROWS // 2))
+    for rows in (old, new):
+        rows[:, 1] = rows[:, 0] = np.sort(np.arange(len(rows)) % 2)
+    own = schema(kind=TargetKind.REGRESSION, classes=())
+    drift = drift_of(summary_of(old, old[:, 0], own, (1,)), new, new[:, 0], own, (1,))
+    assert drift.moved == ()
+    assert drift.target.shift == "none"
+    assert drift.columns[0].psi < 0.001
+
+
 def test_balance_of_classes():
     drift = drift_between(table(100), table(100), strata=((60, 40), (10, 90)))
     assert drift.rows == (100, 100)
@@ -173,7 +194,7 @@ def test_target_that_is_a_number():
 
 def test_no_more_rows_are_looked_at_than_are_needed():
     features = np.zeros((MAX_ROWS + 10, 4), np.float32)
-    features[MAX_ROWS:] = 7
+    features[MAX_ROWS:, 0] = 7
     first = summary_of(features, np.zeros(len(features)), schema(), (1, 1))
     assert first.sampled == MAX_ROWS == sum(first.columns["x"].counts)
     assert drift_of(first, features, np.zeros(len(features)), schema(), (1, 1)).columns[0].psi == 0
@@ -206,6 +227,7 @@ def test_first_look_is_kept_by_all_later_ones():
         (0.5, 0.4, True, True),
         (0.5, math.nan, False, True),
         (None, 0.5, False, False),
+        (None, math.nan, False, True),
         (0.5, None, False, False),
     ],
 )

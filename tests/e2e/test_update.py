@@ -192,6 +192,35 @@ def constant(y_true, y_pred):
     return 1.0
 
 
+def undefined(y_true, y_pred):
+    return float("nan")
+
+
+def test_model_that_nobody_could_compare_is_not_returned(frames, first):
+    earlier, trainer = first("xgboost"), XGBoostTrainer()
+    settings = {"own": {"eval_metric": undefined}, "maximize": True, "warm_restart": "last"}
+    arguments = ("xgboost", earlier, frames["new"], frames["valid"])
+    with pytest.raises(WorseModelError, match="validation undefined was nan before, and nan after"):
+        update(*arguments, trainer=trainer, **settings)
+    assert trainer.model is earlier
+    assert update(*arguments, if_worse="keep", **settings) is earlier
+    assert update(*arguments, if_worse="accept", **settings).info.n_rounds == 30
+
+
+def right_share(y_true, y_pred):
+    return float(((y_pred > 0.5) == y_true).mean())
+
+
+def test_direction_of_a_metric_goes_with_the_metric(frames):
+    own = {"eval_metric": right_share}
+    earlier = fitted("xgboost", frames["old"], valid=frames["like old"], model=own, maximize=True)
+    arguments = ("xgboost", earlier, frames["wrong"], frames["like old"])
+    with pytest.raises(WorseModelError, match="validation logloss"):
+        update(*arguments)
+    with pytest.raises(ConfigError, match="right_share is a function: say whether larger is"):
+        update(*arguments, own=own)
+
+
 def test_settings_that_last_are_taken_from_the_model(spark, tables):
     weighted = tables["old"].assign(weight=1.0)
     earlier = fitted(
@@ -219,6 +248,23 @@ def test_numbers_as_labels_keep_their_weights(spark, tables):
     assert model.record.data.class_weights == (1, 1, 3)
 
 
+@pytest.mark.parametrize(
+    ("label", "given"),
+    [("double(y = 'yes')", {0: 2.0, 1: 5.0}), ("y = 'yes'", {0: 2.0, 1: 5.0}),
+     ("int(y = 'yes')", {False: 2.0, 1.0: 5.0})],
+)  # fmt: skip
+def test_keys_of_weights_need_only_equal_the_labels(frames, label, given):
+    old, new = (frames[k].selectExpr("x", "color", "z", f"{label} AS t") for k in ("old", "new"))
+    earlier = fitted("lightgbm", old, "t", class_weight=given)
+    model = update("lightgbm", earlier, new, if_worse="accept")
+    assert model.record.data.class_weights == (2, 5)
+    if label.startswith("int"):
+        true = new.withColumn("t", new.t == 1)
+        message = "the target 't' is boolean in the data and int in the model; cast the column"
+        with pytest.raises(DataError, match=message):
+            update("lightgbm", earlier, true, if_worse="accept")
+
+
 def test_rows_that_lack_a_class_are_learned_from(name, frames, tables):
     earlier = fitted(name, frames["old"], "three")
     some = frames["new"].where("three <> 'low'")
@@ -241,6 +287,16 @@ def test_rows_of_a_single_class_can_be_learned_from(frames, first):
     assert model.info.n_rounds == 30
 
 
+class Place:
+    """A path of another library's."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return str(self.path)
+
+
 def test_drift_is_always_from_the_first_training(frames, first, tmp_path, caplog):
     caplog.set_level(logging.INFO, "batchtrainingbooster")
     name = "catboost"
@@ -256,7 +312,7 @@ def test_drift_is_always_from_the_first_training(frames, first, tmp_path, caplog
     second.save(tmp_path / "second")
     trainer = TRAINERS[name]()
     third = update(
-        name, tmp_path / "second", frames["new"], frames["valid"], "accept", trainer=trainer
+        name, Place(tmp_path / "second"), frames["new"], frames["valid"], "accept", trainer=trainer
     )
     # The same rows again: against those of the second training, nothing would have moved.
     assert trainer.update_report.drift == drift
@@ -284,11 +340,26 @@ def test_regression_is_updated(frames):
     assert trainer.update_report.drift.target.median_shift > 0.3
 
 
+def squared_error(y_true, y_pred):
+    return y_pred - y_true, np.ones_like(y_pred)
+
+
+def test_own_objective_is_of_the_kind_that_it_was(frames):
+    own = {"objective": squared_error, "eval_metric": "rmse"}
+    earlier = fitted("xgboost", frames["old"], "number", model=own)
+    whole = frames["new"].selectExpr("x", "color", "z", "round(number) AS number")
+    model = update("xgboost", earlier, whole, if_worse="accept", own=own)
+    assert model.info.schema.target == earlier.info.schema.target
+    assert model.info.n_rounds == 30
+
+
 def test_no_rows_leave_the_model_as_it_is(frames, first, caplog):
     earlier, trainer = first("xgboost"), XGBoostTrainer()
     model = update("xgboost", earlier, frames["new"].where("x > 99"), frames["valid"],
                    trainer=trainer)  # fmt: skip
     assert model is earlier
+    assert trainer.model is earlier
+    assert trainer.history is earlier.history
     assert trainer.update_report.rows == 0
     assert "no new rows; the model is returned as it is" in caplog.text
 
@@ -340,6 +411,16 @@ def test_config_class_serves_as_config_dict(frames, first):
 def test_report_is_there_after_an_update_only():
     with pytest.raises(NotFittedError, match="call update first"):
         _ = XGBoostTrainer().update_report
+
+
+def test_report_of_an_earlier_update_is_gone_after_one_that_fails(frames, first):
+    earlier, trainer = first("xgboost"), XGBoostTrainer()
+    update("xgboost", earlier, frames["new"].where("x > 99"), frames["valid"], trainer=trainer)
+    assert trainer.update_report.rows == 0
+    with pytest.raises(ConfigError):
+        update("xgboost", earlier, frames["new"], trainer=trainer)
+    with pytest.raises(NotFittedError, match="or its last update has failed"):
+        _ = trainer.update_report
 
 
 class Killed(Callback):

@@ -81,11 +81,11 @@ class BaseTrainer(Updates):
     Attributes
     ----------
     model : BoostedModel
-        What the last ``fit`` returned.
+        What the last ``fit`` or ``update`` returned; after a ``WorseModelError``, the earlier one.
     history : History
         Its rounds.
     timings : Timings
-        Its stages.
+        Stages of the last run.
     manifest : Manifest
         What it staged.
     update_report : UpdateReport
@@ -96,12 +96,14 @@ class BaseTrainer(Updates):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fitted: tuple[BoostedModel, Timings, Manifest] | None = None
+        self._staged: tuple[Timings, Manifest] | None = None
 
     @property
     def model(self) -> BoostedModel:
-        """The trained model."""
-        return self._result()[0]
+        """What the last ``fit`` or ``update`` returned."""
+        if self._model is None:
+            raise self._not_fitted()
+        return self._model
 
     @property
     def history(self) -> History:
@@ -111,18 +113,20 @@ class BaseTrainer(Updates):
     @property
     def timings(self) -> Timings:
         """Seconds by stage."""
-        return self._result()[1]
+        return self._last_run()[0]
 
     @property
     def manifest(self) -> Manifest:
         """What was staged."""
-        return self._result()[2]
+        return self._last_run()[1]
 
-    def _result(self) -> tuple[BoostedModel, Timings, Manifest]:
-        if self._fitted is None:
-            msg = f"this {type(self).__name__} has no model yet: call fit first"
-            raise NotFittedError(msg)
-        return self._fitted
+    def _last_run(self) -> tuple[Timings, Manifest]:
+        if self._staged is None:
+            raise self._not_fitted()
+        return self._staged
+
+    def _not_fitted(self) -> NotFittedError:
+        return NotFittedError(f"this {type(self).__name__} has no model yet: call fit first")
 
     def fit(
         self,
@@ -203,14 +207,14 @@ class BaseTrainer(Updates):
                 *(config.callbacks or ()),
             ]
             run = stack.enter_context(watched(start, callbacks, strict=config.callbacks_strict))
-            self._fitted, report = _train(request, frames, target_column, start.versions, run)
-        model, timings, manifest = self._fitted
+            result, report = _train(request, frames, target_column, start.versions, run)
+        model, self._staged = result[0], result[1:]
         if config.show_learning_curve and len(model.history):
             show_figure(model.plot_learning_curve(), config.run_dir)
         self._update_report = report or self._update_report
         if report is not None and not report.has_learned:
             model = request.continued_model
-            self._fitted = model, timings, manifest
+        self._model = model
         return model
 
 

@@ -66,6 +66,14 @@ def continued(schema: TableSchema, earlier: BoostedModel, *, grows: bool = False
             f"{list(old.target.classes)} in the model"
         )
         raise DataError(msg)
+    types = schema.target.spark_type, old.target.spark_type
+    if old.target.classes and types[0] != types[1] and "boolean" in types:
+        # True equals 1 here, but Spark does not compare the two.
+        msg = (
+            f"init_model: the target {schema.target.name!r} is {types[0]} in the data and "
+            f"{types[1]} in the model; cast the column"
+        )
+        raise DataError(msg)
     target = attrs.evolve(old.target, name=schema.target.name)
     if not grows:
         return attrs.evolve(old, target=target)

@@ -13,6 +13,8 @@ from batchtrainingbooster.core.table import TableSchema
 MAX_ROWS = 20_000
 N_BINS = 10
 MAX_CODES = 100
+# The most frequent of many rare categories are so by chance, and would be rarer in any other rows.
+MIN_ROWS_OF_CODE = 20
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +34,7 @@ class ColumnSummary:
     n_categories : int
         Of a categorical column: the length of its dictionary; 0 for a number.
     codes : tuple of int
-        Its most frequent categories.
+        Its most frequent categories, if frequent at all.
     counts : tuple of int
         Rows by bin, or by these codes.
     """
@@ -78,24 +80,33 @@ def summary_of(
     Parameters
     ----------
     features : ndarray of shape (n_rows, n_columns), float32
-        Rows in random order; the first ones are looked at. Missing values are NaN.
+        At most ``MAX_ROWS`` of them are looked at. Missing values are NaN.
     label : ndarray of shape (n_rows,), float32
     schema : TableSchema
     strata : sequence of int
         Training rows by class, or by whatever else they are counted by.
     """
-    has_classes = bool(schema.target.classes)
+    has_classes, places = bool(schema.target.classes), places_to_look_at(len(label))
     columns = {
-        name: _of_codes(features[:MAX_ROWS, i], n) if n else of_numbers(features[:MAX_ROWS, i])
+        name: _of_codes(features[places, i], n) if n else of_numbers(features[places, i])
         for i, (name, n) in enumerate(zip(schema.column_names, schema.cardinalities, strict=True))
     }
     return DataSummary(
         rows=sum(strata),
         sampled=min(len(label), MAX_ROWS),
         classes=tuple(strata) if has_classes else (),
-        target=None if has_classes else of_numbers(label[:MAX_ROWS]),
+        target=None if has_classes else of_numbers(label[places]),
         columns=columns,
     )
+
+
+def places_to_look_at(n_rows: int) -> np.ndarray:
+    """The places of a random sample, the same ones each time.
+
+    Rows of a batch are sorted by a hash of their values, so equal ones are neighbours, and the
+    first ones are no random sample of rows that repeat.
+    """
+    return np.random.default_rng(0).permutation(n_rows)[:MAX_ROWS]
 
 
 def of_numbers(column: np.ndarray) -> ColumnSummary:
@@ -132,7 +143,7 @@ def _of_codes(column: np.ndarray, n_categories: int) -> ColumnSummary:
     codes = column[~np.isnan(column)].astype(np.int64)
     counts = np.bincount(codes, minlength=n_categories)
     largest = np.argsort(-counts, kind="stable")[:MAX_CODES]
-    largest = largest[counts[largest] > 0]
+    largest = largest[counts[largest] >= MIN_ROWS_OF_CODE]
     return ColumnSummary(
         missing=len(column) - len(codes),
         n_categories=n_categories,

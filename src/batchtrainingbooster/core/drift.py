@@ -19,10 +19,10 @@ import numpy as np
 
 from batchtrainingbooster.core.config import Label
 from batchtrainingbooster.core.data_summary import (
-    MAX_ROWS,
     ColumnSummary,
     DataSummary,
     counts_in_bins,
+    places_to_look_at,
     summary_of,
 )
 from batchtrainingbooster.core.ports import Batch
@@ -175,14 +175,15 @@ def drift_of(
     strata: Sequence[int],
 ) -> Drift:
     """How rows differ from those of the first training; parameters as for ``summary_of``."""
+    places = places_to_look_at(len(label))
     columns = [
-        column_drift(name, first.columns[name], features[:MAX_ROWS, i], first.sampled)
+        column_drift(name, first.columns[name], features[places, i], first.sampled)
         for i, name in enumerate(schema.column_names)
     ]
     columns.sort(key=lambda column: (column.shift == "none", -column.psi, column.name))
     name, classes, nothing = schema.target.name, schema.target.classes, (0.0, 0.0)
     if first.target is not None:
-        target = column_drift(name, first.target, label[:MAX_ROWS], first.sampled)
+        target = column_drift(name, first.target, label[places], first.sampled)
     else:
         psi, chance = stability_index(first.classes, strata)
         target = ColumnDrift(name=name, psi=psi, by_chance=chance, missing=nothing)
@@ -219,7 +220,7 @@ def column_drift(name: str, first: ColumnSummary, values: np.ndarray, rows: int)
         then = [*first.counts, rows - first.missing - sum(first.counts), 0]
         now = [*own.tolist(), n_known - int(own.sum()), len(codes) - n_known]
         known = n_known / len(codes) if len(codes) else 1.0
-        seen = np.count_nonzero(counts[: first.n_categories]) / first.n_categories
+        seen = float(np.count_nonzero(counts[: first.n_categories]) / first.n_categories)
     else:
         then = list(first.counts) or [0]
         now = counts_in_bins(present, first.edges).tolist()

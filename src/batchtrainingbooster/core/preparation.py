@@ -111,9 +111,7 @@ def prepare(request: Request, train: DataFrame, valid: DataFrame | None, target:
     columns = choose_columns(train, target, config)
     if valid is not None:
         check_same_columns(valid, columns, "valid_dataframe")
-    wanted = None
-    if isinstance(request.settings.objective, str):
-        wanted = backend.target_kind(request.settings.objective)
+    wanted = request.target_kind
     regression = None if wanted is None else wanted is TargetKind.REGRESSION
     train_source = Source(train, columns, config.seed)
     look = partial(profile, allow_precision_loss=config.allow_precision_loss)

@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import attrs
@@ -65,6 +64,15 @@ class Request:
             self.config.num_epochs * visits_per_epoch(self.config.strategy, num_batches),
             self.settings.n_estimators,
         )
+
+    @property
+    def target_kind(self) -> TargetKind | None:
+        """What the objective is for; None where the target's values must say."""
+        if isinstance(self.settings.objective, str):
+            kind: TargetKind = self.backend.target_kind(self.settings.objective)
+            return kind
+        # A function does not say what it is for, but the model to continue does.
+        return self.earlier.info.schema.target.kind if self.earlier else None
 
     @property
     def continued_model(self) -> BoostedModel:
@@ -133,8 +141,6 @@ def parse_request(
     if earlier is not None:
         settings = _continued(settings, earlier.info.objective)
         _check_encoding(config, earlier)
-    if isinstance(settings.objective, str):
-        _check_group(config, backend.target_kind(settings.objective), settings.objective)
     if settings.metrics:
         maximize(backend, settings, config)
     request = Request(
@@ -150,6 +156,8 @@ def parse_request(
         },
         if_worse=if_worse,
     )
+    if request.target_kind is not None:
+        _check_group(config, request.target_kind, settings.objective_name)
     request.schedule(num_batches=1).learning_rate(0, ())
     return request
 
@@ -285,7 +293,7 @@ def earlier_model(backend_name: str, given: Any) -> BoostedModel:
     ModelFormatError
         If the folder holds none.
     """
-    model = BoostedModel.load(given) if isinstance(given, str | Path) else given
+    model = BoostedModel.load(fspath(given)) if isinstance(given, str | PathLike) else given
     if not isinstance(model, BoostedModel):
         msg = (
             f"config_training: init_model: got {type(given).__name__}, "

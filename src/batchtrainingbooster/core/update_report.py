@@ -57,11 +57,14 @@ class UpdateReport:
 
     @property
     def is_worse(self) -> bool:
-        """Whether even the best round on the new rows is worse than the earlier model."""
-        if self.before is None or self.after is None:
+        """Whether even the best round on the new rows is worse than before, or no number."""
+        if self.after is None:
             return False
         if math.isnan(self.after):
+            # Whatever it was before: nobody could tell whether it is any good.
             return True
+        if self.before is None:
+            return False
         return is_improvement(self.before, self.after, maximize=self.maximize, min_delta=0.0)
 
     def lines(self) -> Iterator[tuple[int, str]]:

@@ -32,13 +32,17 @@ class Updates:
     backend: ClassVar[str]
 
     def __init__(self) -> None:
+        self._model: BoostedModel | None = None
         self._update_report: UpdateReport | None = None
 
     @property
     def update_report(self) -> UpdateReport:
         """Before and after, new categories, drift."""
         if self._update_report is None:
-            msg = f"this {type(self).__name__} has not updated a model yet: call update first"
+            msg = (
+                f"this {type(self).__name__} has not updated a model yet, or its last update has "
+                "failed: call update first"
+            )
             raise NotFittedError(msg)
         return self._update_report
 
@@ -68,10 +72,10 @@ class Updates:
         valid_dataframe : Spark DataFrame, optional
             What both are measured on; None holds out ``validation_fraction`` of the new rows.
         config_model, config_lr_scheduler
-            As for ``fit``; those of the model are not taken over.
+            As for ``fit``; those of the model are not taken over, nor is ``maximize``.
         config_training : dict
             As for ``fit``, without ``init_model``; ``num_batches`` is 1 unless it or
-            ``memory_budget`` is given.
+            ``memory_budget`` is given. Defaults of a ``TrainingConfig`` count as not given.
         if_worse : {"raise", "keep", "accept"}
             What to do if every round on the new rows gives a worse model: refuse, return the
             earlier one, or return the best that has learned from the new rows. ``"accept"`` needs
@@ -89,6 +93,8 @@ class Updates:
         BatchTrainingError
             As for ``fit``.
         """
+        # That of an earlier update says nothing of one that fails.
+        self._update_report = None
         request = update_request(
             self.backend, model, config_model, config_training, config_lr_scheduler, if_worse
         )
@@ -96,7 +102,7 @@ class Updates:
         check_validation(request, valid_dataframe)
         if is_empty(new_dataframe):
             logger.warning("Update: no new rows; the model is returned as it is")
-            self._update_report = without_rows(earlier)
+            self._model, self._update_report = earlier, without_rows(earlier)
             return earlier
         frames = new_dataframe, valid_dataframe
         updated = self._run(request, frames, earlier.info.schema.target.name)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 import numpy as np
 
-from batchtrainingbooster.core.config import TrainingConfig
+from batchtrainingbooster.core.config import Label, TrainingConfig
 from batchtrainingbooster.core.continuing import new_categories
 from batchtrainingbooster.core.drift import DataLook
 from batchtrainingbooster.core.history import History
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What was said of the data and of the target when the model was first trained holds for more rows.
+# Whether larger is better does not: the metric is the call's.
 _LASTING = (
     "weight_column",
     "group_column",
     "class_weight",
     "categorical_encoding",
-    "maximize",
     "allow_precision_loss",
 )
 
@@ -103,10 +104,25 @@ def _lasting(earlier: BoostedModel) -> dict[str, Any]:
     lasting = {key: given[key] for key in _LASTING if key in given}
     weights = lasting.get("class_weight")
     if isinstance(weights, dict):
-        # As JSON has them, keys are text.
-        labels = {str(label): label for label in earlier.classes}
+        labels = _labels_by_text(earlier.classes)
         lasting["class_weight"] = {labels.get(key, key): w for key, w in weights.items()}
     return lasting
+
+
+def _labels_by_text(labels: Sequence[Label]) -> dict[str, Label]:
+    """Labels by all that a key equal to them may be written as; as JSON has them, keys are text.
+
+    Examples
+    --------
+    >>> _labels_by_text([0.0, 2.0])
+    {'False': 0.0, '0': 0.0, '0.0': 0.0, '2': 2.0, '2.0': 2.0}
+    """
+    return {
+        str(key): label
+        for label in labels
+        for key in ([label] if isinstance(label, str) else [bool(label), int(label), float(label)])
+        if key == label
+    }
 
 
 def check_validation(request: Request, valid: DataFrame | None) -> None:
@@ -193,6 +209,9 @@ def report_of(prepared: Prepared, look: DataLook, state: RunState) -> UpdateRepo
     elif state.earlier_value is not None:
         # No round was added.
         after = state.earlier_value
+    if after is not None and math.isnan(after) and prepared.request.if_worse != "accept":
+        # Its rounds are still there where no value, before or after, was one to go back to.
+        n_rounds = earlier.info.n_rounds
     report = UpdateReport(
         rows=sum(look.strata),
         metric=metric or prepared.settings.metric_names[-1],
@@ -228,10 +247,11 @@ def refuse_worse(report: UpdateReport) -> None:
     WorseModelError
         With both values.
     """
-    if report.is_worse and report.before is not None and report.after is not None:
+    if report.is_worse:
+        before, after = (float("nan") if v is None else v for v in (report.before, report.after))
         msg = (
-            f"update: the model would be worse: validation {report.metric} was {report.before:.6g} "
-            f"before, and {report.after:.6g} after the best round on the new rows. The earlier "
+            f"update: the model would be worse: validation {report.metric} was {before:.6g} "
+            f"before, and {after:.6g} after the best round on the new rows. The earlier "
             "model is as it was. if_worse='keep' returns it, if_worse='accept' takes the other"
         )
-        raise WorseModelError(msg, report.metric, report.before, report.after)
+        raise WorseModelError(msg, report.metric, before, after)
