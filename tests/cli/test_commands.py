@@ -153,9 +153,10 @@ def test_inspect_describes_a_staged_folder_without_spark(folder):
 
 def test_inspect_verifies_models_and_checkpoints(folder, tmp_path):
     content = json.loads((folder / "model" / "metadata.json").read_text())["content"]
-    model_bytes = sum(content[part]["size"] for part in ("native", "history", "record"))
+    parts = ("native", "history", "record", "first_data")
+    model_bytes = sum(content[part]["size"] for part in parts)
     found = describe(str(folder / "model"), verify=True)
-    assert found["verified"] == f"3 files, {model_bytes:,} bytes: all as they were written"
+    assert found["verified"] == f"4 files, {model_bytes:,} bytes: all as they were written"
     checkpoints = describe(str(folder / "run"), verify=True)
     assert checkpoints["kind"] == "checkpoints"
     assert list(checkpoints["checkpoints"].values())[-1]["visits"] == 2
