@@ -105,7 +105,7 @@ def test_a_run_that_failed_goes_on_to_the_same_bytes(rows, tmp_path):
 
 def test_a_temporary_folder_serves_only_where_the_server_sees_it(rows, monkeypatch):
     if not HIDDEN:
-        pytest.skip("this machine hides no folder of one process from another")
+        pytest.skip("needs unshare, and the right to make a mount namespace that hides a folder")
     monkeypatch.setattr("tempfile.tempdir", HIDDEN)
     message = rf"staging_dir: needed, as the Spark Connect server does not see {HIDDEN}/\S+, which"
     with pytest.raises(ConfigError, match=message):
@@ -117,7 +117,7 @@ def test_a_temporary_folder_serves_only_where_the_server_sees_it(rows, monkeypat
 
 def test_a_staging_dir_that_the_server_does_not_see_is_named(rows):
     if not HIDDEN:
-        pytest.skip("this machine hides no folder of one process from another")
+        pytest.skip("needs unshare, and the right to make a mount namespace that hides a folder")
     message = rf"^file://{HIDDEN}/staged/\S+: this process does not find .*staging_dir must be one"
     with pytest.raises(StagingError, match=message):
         fit(rows, TEXTS, staging_dir=f"{HIDDEN}/staged")

@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 from batchtrainingbooster.core import links
 from batchtrainingbooster.core.table import FeatureKind
 from batchtrainingbooster.errors import ConfigError, DataError, MissingDependencyError
-from batchtrainingbooster.model.scoring import ShippedModel, label_types, shipped
+from batchtrainingbooster.model.scoring import ShippedModel, label_types, scores, shipped
 from batchtrainingbooster.model.tables import is_pandas, refuse_missing_or_ambiguous
 
 if TYPE_CHECKING:
@@ -69,11 +69,8 @@ class _Function:
         margins = self.model.margins(self._table(columns))
         if self.output == "probability":
             return list(links.probabilities(margins, self.model.info.link))
-        if not self.model.classes:
-            return list(links.expectations(margins, self.model.info.link))
-        chances = links.probabilities(margins, self.model.info.link)
-        labels = pa.array(self.model.classes).take(pa.array(chances.argmax(axis=1)))
-        return list(labels.cast(self.label_type).to_pylist())
+        found = scores(self.model.info, margins, self.label_type)
+        return list(found["prediction"].to_pylist())
 
     def _table(self, columns: tuple[Any, ...]) -> Any:
         import pandas as pd
